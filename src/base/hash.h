@@ -1,0 +1,19 @@
+/* Checksums: CRC-32 (gzip polynomial, libdeflate) and XXH3-64 (libxxhash). Pure. */
+#ifndef SL_BASE_HASH_H
+#define SL_BASE_HASH_H
+
+#include "base/bytes.h"
+
+/* zlib's crc32: start with 0, feed the result back. */
+uint32_t sl_crc32(uint32_t crc, struct sl_bytes b);
+
+uint64_t sl_xxh64(struct sl_bytes b); /* XXH3-64, seed 0 */
+
+/* Streaming XXH3-64. */
+struct sl_xxh;
+struct sl_xxh *sl_xxh_new(void) SL_MUST_USE; /* NULL: no memory */
+void sl_xxh_free(struct sl_xxh *x);
+void sl_xxh_add(struct sl_xxh *x, struct sl_bytes b);
+uint64_t sl_xxh_value(const struct sl_xxh *x);
+
+#endif

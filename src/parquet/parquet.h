@@ -1,0 +1,76 @@
+/* Parquet writer: rows in, a Parquet file out through a sl_sink. Flat schemas, PLAIN, v1 pages, Zstd.
+ *
+ * The caller appends one value per column and row, in any column order, then ends the row. Values go
+ * straight into the open page of their column (the only copy of raw bytes); a full page is compressed
+ * at once; compressed pages of one row group wait in memory (bounded by the group limit) and leave
+ * column by column when the group is full. Memory never depends on the file's size. The bytes depend
+ * on rows and options only: no clock, no host name, no thread count. One owner thread, no lock.
+ * Appends are sticky: their failure shows in sl_pq_row_end. Any failure poisons the writer: no footer
+ * is ever written after it. Source: Apache Parquet format 2.10; what of it we write: FORMAT.md. */
+#ifndef SL_PARQUET_PARQUET_H
+#define SL_PARQUET_PARQUET_H
+
+#include "base/sink.h"
+
+enum sl_pq_type { SL_PQ_INT64, SL_PQ_BYTE_ARRAY };
+enum sl_pq_annotation { SL_PQ_NONE, SL_PQ_STRING, SL_PQ_INT_64, SL_PQ_JSON };
+enum sl_pq_stats { SL_PQ_STATS_FULL, SL_PQ_STATS_NULLS }; /* exact min/max + column index, or null_count only */
+enum sl_pq_codec_profile {
+    SL_PQ_ZSTD,         /* the level of the options */
+    SL_PQ_ZSTD_HUFFMAN, /* entropy coding only: float bytes and float text, where matching never pays */
+};
+
+struct sl_pq_column {
+    const char *name;
+    enum sl_pq_type type;
+    bool is_optional;
+    enum sl_pq_annotation annotation;
+    enum sl_pq_stats stats;
+    enum sl_pq_codec_profile profile;
+};
+
+struct sl_pq_opts {
+    const struct sl_pq_column *columns; /* borrowed for the writer's life */
+    uint32_t column_count;
+    int zstd_level;            /* for SL_PQ_ZSTD; 1 by default */
+    bool is_huffman_off;       /* SL_PQ_ZSTD_HUFFMAN columns use zstd_level too (compression=small) */
+    uint64_t group_bytes;      /* raw bytes of a row group; 32-128 MiB */
+    uint32_t group_rows;       /* <= 122,880 */
+    int32_t sorted_column;     /* index of the ascending column, -1 none: sorting_columns and an order check */
+    _Atomic uint64_t *raw_bytes; /* may be NULL: grows with raw value bytes as row groups end */
+};
+
+struct sl_pq_kv {
+    struct sl_str key, value;
+};
+
+struct sl_pq_writer;
+/* Takes the sink on success: close closes it, abort aborts it. */
+sl_rc sl_pq_writer_open(const struct sl_pq_opts *opts, struct sl_sink *sink, struct sl_pq_writer **ret,
+                        struct sl_err *err);
+void sl_pq_put_i64(struct sl_pq_writer *w, uint32_t col, int64_t v);
+void sl_pq_put_bytes(struct sl_pq_writer *w, uint32_t col, struct sl_bytes b);
+void sl_pq_put_null(struct sl_pq_writer *w, uint32_t col);
+/* Room for a value of at most `max` bytes inside the open page, to be filled in place; NULL when
+ * memory is refused (sticky). Then sl_pq_put_reserved tells its real length. */
+uint8_t *sl_pq_reserve(struct sl_pq_writer *w, uint32_t col, size_t max);
+void sl_pq_put_reserved(struct sl_pq_writer *w, uint32_t col, size_t len);
+/* Every column got exactly one value since the last call. Closes full pages and the full row group. */
+sl_rc sl_pq_row_end(struct sl_pq_writer *w, struct sl_err *err);
+/* Writes the last group, indexes and footer with the key-values, closes the sink and frees the
+ * writer in every case. 0 rows is a valid file. */
+sl_rc sl_pq_writer_close(struct sl_pq_writer *w, const struct sl_pq_kv *kvs, uint32_t kv_count,
+                         struct sl_receipt *ret, struct sl_err *err);
+void sl_pq_writer_abort(struct sl_pq_writer *w); /* NULL is fine; aborts the sink, frees */
+SL_DEFINE_FREEP(sl_pq_writer, sl_pq_writer_abort)
+uint64_t sl_pq_writer_rows(const struct sl_pq_writer *w);
+
+/* Footer reader for `sluice inspect`: prints what a Parquet file says of itself as JSON (schema,
+ * row groups, column chunks with encodings, sizes, statistics, key-values, created_by).
+ * tail  the last bytes of the file (footer and its 8-byte tail inside; SL_EINVAL says how many are
+ *       needed through *ret_need when too few were given).
+ * Foreign bytes: every failure is SL_ECORRUPT with offset and field. */
+sl_rc sl_pq_footer_describe(struct sl_bytes tail, uint64_t file_size, uint64_t *ret_need,
+                            struct sl_buf *out_json, struct sl_err *err);
+
+#endif
