@@ -9,11 +9,11 @@
 /* Field kinds of the table: BOOL bool; INT int64_t (min..max); SIZE uint64_t bytes with KiB/MiB/GiB
  * suffixes; TEXT char*; CHOICE uint32_t index into the allowed words, "a|b|c". */
 struct sl_config {
-#define SL_FIELD_BOOL bool
-#define SL_FIELD_INT int64_t
-#define SL_FIELD_SIZE uint64_t
-#define SL_FIELD_TEXT char *
-#define SL_FIELD_CHOICE uint32_t
+#define SL_FIELD_BOOL                                                      bool
+#define SL_FIELD_INT                                                       int64_t
+#define SL_FIELD_SIZE                                                      uint64_t
+#define SL_FIELD_TEXT                                                      char *
+#define SL_FIELD_CHOICE                                                    uint32_t
 #define SL_OPTION(field, kind, env, flag, preset, min, max, allowed, text) SL_FIELD_##kind field;
 #include "config/options.tbl.h"
 #undef SL_OPTION
@@ -34,8 +34,8 @@ typedef const char *sl_env_fn(void *arg, const char *name);
 struct sl_flag {
     const char *flag, *value;
 };
-sl_rc sl_config_load(struct sl_config *ret, sl_env_fn *env, void *env_arg, const struct sl_flag *flags,
-                     struct sl_err *err);
+sl_rc sl_config_load(struct sl_config *ret, sl_env_fn *env, void *env_arg,
+                     const struct sl_flag *flags, struct sl_err *err);
 void sl_config_fini(struct sl_config *c);
 /* The table as text: for --help (plain), the man page (roff) and the docs (Markdown). */
 enum sl_options_format { SL_OPTIONS_HELP, SL_OPTIONS_ROFF, SL_OPTIONS_MARKDOWN };

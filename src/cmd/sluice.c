@@ -1,0 +1,140 @@
+/* sluice: the command line. Finds the subcommand in one table and hands the rest over; each
+ * subcommand parses its own options through argp with the common ones as a child parser. */
+#include "cmd/cmd_int.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/str.h"
+#include "base/workers.h"
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *text;
+} commands[] = {
+    {"create", sli_cmd_create, "start an export on a node"},
+    {"status", sli_cmd_status, "show the state of an export"},
+    {"wait", sli_cmd_wait, "wait until an export has ended, with progress"},
+    {"cancel", sli_cmd_cancel, "cancel a running export"},
+    {"list", sli_cmd_list, "list the exports of a backend"},
+    {"load", sli_cmd_load, "load JSON lines into a collection of a node"},
+    {"inspect", sli_cmd_inspect, "show what a Parquet file or an export folder holds"},
+    {"export", sli_cmd_export, "export a data directory without a server"},
+};
+
+static void print_usage(FILE *to)
+{
+    (void)fputs("Usage: sluice COMMAND [OPTION...]\n"
+                "Exports collections of a vector database to Parquet.\n\nCommands:\n",
+                to);
+    for (size_t i = 0; i < SL_COUNT_OF(commands); i++) {
+        (void)fprintf(to, "  %-9s %s\n", commands[i].name, commands[i].text);
+    }
+    (void)fputs("\n`sluice COMMAND --help` shows the options of a command.\n"
+                "Exit codes: 0 done, 1 failed, 2 wrong usage.\n",
+                to);
+}
+
+int main(int argc, char **argv)
+{
+    argp_err_exit_status = SLI_EXIT_USAGE;
+    if (argc < 2) {
+        print_usage(stderr);
+        return SLI_EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
+        print_usage(stdout);
+        return SLI_EXIT_DONE;
+    }
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+        (void)puts("sluice " SL_VERSION);
+        return SLI_EXIT_DONE;
+    }
+    for (size_t i = 0; i < SL_COUNT_OF(commands); i++) {
+        if (strcmp(argv[1], commands[i].name) == 0) {
+            SL_AUTO(sl_buf) name = SL_BUF_EMPTY;
+            sl_buf_addf(&name, "sluice %s", argv[1]);
+            argv[1] = sl_strdup(sl_buf_cstr(&name)); /* argp prints it as the program's name */
+            return commands[i].run(argc - 1, argv + 1);
+        }
+    }
+    (void)fprintf(stderr, "sluice: unknown command \"%s\"; `sluice --help` lists them\n", argv[1]);
+    return SLI_EXIT_USAGE;
+}
+
+int sli_failf(const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    (void)fputs("sluice: ", stderr);
+    (void)vfprintf(stderr, fmt, args);
+    (void)fputc('\n', stderr);
+    va_end(args);
+    return SLI_EXIT_FAILED;
+}
+
+int sli_fail(const struct sl_err *err, sl_rc rc)
+{
+    return sli_failf("%s", sl_err_text(err, rc));
+}
+
+/* ---- options all subcommands that talk to a node share ---- */
+
+static const struct argp_option common_options[] = {
+    {"server", 's', "URL", 0, "Node to drive (SLUICE_SERVER, http://127.0.0.1:8080)", 10},
+    {"json", 'j', NULL, 0, "Print JSON for programs", 10},
+    {"quiet", 'q', NULL, 0, "No progress", 10},
+    {0},
+};
+
+static error_t parse_common(int key, char *arg, struct argp_state *state)
+{
+    struct sli_common *c = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT: {
+        const char *server = getenv("SLUICE_SERVER");
+        c->server = server == NULL || server[0] == '\0' ? "http://127.0.0.1:8080" : server;
+        c->key = getenv("SLUICE_API_KEY");
+        return 0;
+    }
+    case 's':
+        c->server = arg;
+        return 0;
+    case 'j':
+        c->is_json = true;
+        return 0;
+    case 'q':
+        c->is_quiet = true;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+const struct argp sli_common_argp = {common_options, parse_common, NULL, NULL, NULL, NULL, NULL};
+
+#define CALL_TIMEOUT_MS 300000 /* a create may wait for a freeze; longer than any server limit */
+
+sl_rc sli_client(const struct sli_common *c, struct sl_http_client **ret, struct sl_err *err)
+{
+    return sl_http_client_new(c->server, c->key, CALL_TIMEOUT_MS, ret, err);
+}
+
+void sli_error_text(struct sl_str body, struct sl_buf *out)
+{
+    json_t *doc = json_loadb(body.ptr == NULL ? "" : body.ptr, body.len, 0, NULL);
+    const char *text = json_string_value(json_object_get(doc, "message"));
+    if (text == NULL) {
+        json_t *first = json_array_get(json_object_get(doc, "error"), 0);
+        text = json_string_value(json_object_get(first, "message"));
+    }
+    if (text != NULL) {
+        sl_buf_add_text(out, text);
+    } else {
+        sl_buf_add_str(out, sl_str_trim(body));
+    }
+    json_decref(doc);
+}

@@ -1,0 +1,135 @@
+/* Blocking HTTP over one libcurl easy handle, which keeps its connection between calls. Called by
+ * cmd/ only. The handle is used by its owner thread; libcurl's global state is initialised once. */
+#include "http/client.h"
+
+#include <curl/curl.h>
+#include <pthread.h>
+
+#include "base/mem.h"
+
+struct sl_http_client {
+    CURL *curl;
+    struct curl_slist *headers;
+    char *base_url;
+};
+
+static pthread_once_t once =
+    PTHREAD_ONCE_INIT; /* allow: pthread, libcurl asks for one global init */
+
+static void init_curl(void)
+{
+    (void)curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+static size_t on_body(char *data, size_t size, size_t count, void *arg)
+{
+    struct sl_buf *out = arg;
+    size_t len = size * count;
+    if (out->len + len > SL_HTTP_RESPONSE_MAX) {
+        return 0; /* libcurl reports CURLE_WRITE_ERROR, which sl_http_call words */
+    }
+    sl_buf_add(out, SL_BYTES(data, len));
+    return out->is_failed ? 0 : len;
+}
+
+static sl_rc add_header(struct sl_http_client *c, const char *line, struct sl_err *err)
+{
+    struct curl_slist *more = curl_slist_append(c->headers, line);
+    if (more == NULL) {
+        return SL_NOMEM(err);
+    }
+    c->headers = more;
+    return SL_OK;
+}
+
+static sl_rc setup(struct sl_http_client *c, const char *bearer, int64_t timeout_ms,
+                   struct sl_err *err)
+{
+    SL_TRY(add_header(c, "Content-Type: application/json", err));
+    SL_TRY(add_header(c, "Expect:", err)); /* no round trip before a large body */
+    if (bearer != NULL && bearer[0] != '\0') {
+        SL_AUTO(sl_buf) line = SL_BUF_EMPTY;
+        sl_buf_addf(&line, "Authorization: Bearer %s", bearer);
+        SL_TRY(add_header(c, sl_buf_cstr(&line), err));
+    }
+    (void)curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, c->headers);
+    (void)curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_body);
+    (void)curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+    (void)curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
+    (void)curl_easy_setopt(c->curl, CURLOPT_FOLLOWLOCATION, 1L);
+    (void)curl_easy_setopt(c->curl, CURLOPT_MAXREDIRS, 5L);
+    (void)curl_easy_setopt(c->curl, CURLOPT_TCP_NODELAY, 1L);
+    return SL_OK;
+}
+
+sl_rc sl_http_client_new(const char *base_url, const char *bearer, int64_t timeout_ms,
+                         struct sl_http_client **ret, struct sl_err *err)
+{
+    (void)pthread_once(&once, init_curl); /* allow: pthread, as above */
+    if (strncmp(base_url, "http://", 7) != 0 && strncmp(base_url, "https://", 8) != 0) {
+        return SL_FAIL(err, SL_EINVAL, "server \"%s\": must begin with http:// or https://",
+                       base_url);
+    }
+    SL_AUTO_PTR(sl_http_client) c = sl_alloc_zero(1, sizeof(*c));
+    if (c == NULL) {
+        return SL_NOMEM(err);
+    }
+    size_t len = strlen(base_url);
+    while (len > 0 && base_url[len - 1] == '/') {
+        len--;
+    }
+    c->base_url = sl_strndup(base_url, len);
+    c->curl = curl_easy_init();
+    if (c->base_url == NULL || c->curl == NULL) {
+        return SL_NOMEM(err);
+    }
+    SL_TRY(setup(c, bearer, timeout_ms, err));
+    *ret = sl_move(&c);
+    return SL_OK;
+}
+
+void sl_http_client_free(struct sl_http_client *c)
+{
+    if (c == NULL) {
+        return;
+    }
+    curl_easy_cleanup(c->curl);
+    curl_slist_free_all(c->headers);
+    sl_free(c->base_url);
+    sl_free(c);
+}
+
+sl_rc sl_http_call(struct sl_http_client *c, const char *method, const char *path,
+                   struct sl_bytes body, struct sl_buf *out, int *ret_status, struct sl_err *err)
+{
+    SL_AUTO(sl_buf) url = SL_BUF_EMPTY;
+    sl_buf_addf(&url, "%s%s", c->base_url, path);
+    SL_TRY(sl_buf_done(&url, err));
+    (void)curl_easy_setopt(c->curl, CURLOPT_URL, sl_buf_cstr(&url));
+    (void)curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, out);
+    (void)curl_easy_setopt(c->curl, CURLOPT_NOBODY, 0L);
+    if (body.len > 0) {
+        (void)curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
+        (void)curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, (const char *)body.ptr);
+    } else {
+        (void)curl_easy_setopt(c->curl, CURLOPT_HTTPGET, 1L);
+    }
+    (void)curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, method);
+    CURLcode code = curl_easy_perform(c->curl);
+    SL_TRY(sl_buf_done(out, err));
+    if (code == CURLE_WRITE_ERROR) {
+        return SL_FAIL(err, SL_ETOOBIG, "%s %s: the reply is larger than %u bytes", method,
+                       sl_buf_cstr(&url), SL_HTTP_RESPONSE_MAX);
+    }
+    if (code == CURLE_OPERATION_TIMEDOUT) {
+        return SL_FAIL(err, SL_ETIMEOUT, "%s %s: no answer in time", method, sl_buf_cstr(&url));
+    }
+    if (code != CURLE_OK) {
+        return SL_FAIL(err, SL_EIO, "%s %s: %s; is the node running?", method, sl_buf_cstr(&url),
+                       curl_easy_strerror(code));
+    }
+    long status = 0;
+    (void)curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
+    *ret_status = (int)status;
+    return SL_OK;
+}
