@@ -1,0 +1,107 @@
+# Sourced by ./dev: the stages of `./dev test`. Each prints its time; the first red stage ends the run.
+#
+#   0 style      format, layers, banned words, lengths, generated docs
+#   1 unit       gcc debug with fault points: unit, contract, golden
+#   2 sanitize   clang ASan + UBSan + LSan: the same tests
+#   3 threads    clang TSan: the tests that start threads
+#   4 release    the programs as shipped: smoke, golden replay, crash, limits
+#   5 interop    pyarrow, DuckDB and polars read what was written
+#   6 fuzz       each fuzz target for some seconds
+#   7 coverage   lines run by the tests
+# `./dev test quick` runs 0-1, `./dev test 3` one stage, `./dev test --all` everything and the slow parts.
+
+stage_name=(style unit sanitize threads release interop fuzz coverage)
+
+stage_style() {
+    configure debug -Dfaults=true
+    tools/check_layers
+    tools/check_style
+    git ls-files '*.c' '*.h' '*.cc' | grep -v '\.tbl\.h$' | xargs clang-format --dry-run -Werror
+}
+
+# run_suites FOLDER SUITE...: builds and runs meson suites, two at a time.
+run_suites() {
+    local folder=$1; shift
+    ninja -C "$OUT/$folder" --quiet
+    local args=() s
+    for s in "$@"; do args+=(--suite "$s"); done
+    meson test -C "$OUT/$folder" --no-rebuild --print-errorlogs --num-processes 2 "${args[@]}"
+}
+
+stage_unit() {
+    configure debug -Dfaults=true
+    run_suites debug unit contract golden
+}
+
+stage_sanitize() {
+    CC=clang CXX=clang++ configure asan -Dfaults=true -Db_sanitize=address,undefined -Db_lundef=false
+    ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+        run_suites asan unit contract golden
+}
+
+stage_threads() {
+    CC=clang CXX=clang++ configure tsan -Dfaults=true -Db_sanitize=thread -Db_lundef=false
+    TSAN_OPTIONS=halt_on_error=1:suppressions=$PWD/tests/tsan.supp run_suites tsan threads
+}
+
+stage_release() {
+    build
+    [ "$(nm "$OUT/bin/sluiced" "$OUT/bin/sluice" | grep -c sl_fault)" = 0 ] || die "fault points in a release binary"
+    local t
+    for t in tests/system/*.py; do
+        say "$t"
+        "$VENV/bin/python" "$t" "$OUT/bin" ${ALL:+--all}
+    done
+}
+
+stage_interop() {
+    build
+    local t
+    for t in tests/interop/*.py; do
+        say "$t"
+        "$VENV/bin/python" "$t" "$OUT" ${ALL:+--all}
+    done
+}
+
+stage_fuzz() {
+    CC=clang CXX=clang++ configure fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false
+    ninja -C "$OUT/fuzz" --quiet
+    local t seconds=${FUZZ_SECONDS:-20}
+    for t in "$OUT"/fuzz/tests/fuzz/*_fuzz; do
+        local name=${t##*/} corpus
+        corpus=$(mktemp -d)
+        say "$name for $seconds s"
+        "$t" -max_total_time="$seconds" -rss_limit_mb=2048 -print_final_stats=0 -verbosity=0 \
+            "$corpus" "tests/fuzz/corpus/${name%_fuzz}" || die "$name found a fault"
+        rm -rf "$corpus"
+    done
+}
+
+stage_coverage() {
+    configure coverage -Dfaults=true -Db_coverage=true
+    run_suites coverage unit contract golden
+    gcovr --root . --filter src/ --exclude 'src/cmd/' --print-summary --fail-under-line 80 \
+        "$OUT/coverage" >"$OUT/coverage.txt"
+    tail -n 4 "$OUT/coverage.txt"
+}
+
+run_stage() {
+    local number=$1 begun=$SECONDS
+    say "stage $number: ${stage_name[$number]}"
+    "stage_${stage_name[$number]}"
+    say "stage $number: ${stage_name[$number]} passed in $((SECONDS - begun)) s"
+}
+
+run_tests() {
+    local stages=(0 1 2 3 4 5 6 7) begun=$SECONDS s
+    case ${1:-} in
+    --list) sed -n '3,10s/^# \{0,3\}//p' tests/stages.sh; return ;;
+    quick) stages=(0 1) ;;
+    --all) export ALL=1 FUZZ_SECONDS=${FUZZ_SECONDS:-600} ;;
+    [0-7]) stages=("$@") ;;
+    "") ;;
+    *) die "test: \"$1\" is neither quick, --all nor a stage from 0 to 7" ;;
+    esac
+    for s in "${stages[@]}"; do run_stage "$s"; done
+    say "all tests passed in $((SECONDS - begun)) s"
+}
