@@ -2,25 +2,26 @@
  *
  * Promises (and no more, so that no caller leans on RocksDB's extras):
  * - Keys are 9..SL_KV_KEY_MAX bytes; the first SL_KV_PARTITION_SIZE bytes name the partition. A
- *   commit is atomic inside each partition; after sl_kv_sync every commit made before it is durable.
+ *   commit is atomic inside each partition; after sl_kv_sync every commit made before it is
+ * durable.
  * - A commit is visible to every later call of the process at once, synced or not.
  * - Order is memcmp order of the whole key. A span is [lo, hi); an empty hi means "to the end".
  * - freeze fixes one instant for all partitions: a commit that returned before freeze was called is
- *   in, one that starts after freeze returned is not. The view is durable: it survives a crash and is
- *   found again by reopen(name) until thaw(drop). Writers are held for milliseconds at most.
+ *   in, one that starts after freeze returned is not. The view is durable: it survives a crash and
+ * is found again by reopen(name) until thaw(drop). Writers are held for milliseconds at most.
  * - An iterator sees one moment (that of its creation, or the view's) and is used by one thread;
  *   any number of iterators at once. key and value live until the next call on that iterator.
- * - All calls from any thread. SL_ENOTFOUND is an answer. Failures: SL_EIO, SL_ENOSPACE, SL_ECORRUPT,
- *   SL_ENOMEM; a failed commit changed nothing.
- * Implementations: rocksdb.c (real), mem.c (tests, fake), faulty.c (tests: decorator that fails the
- * n-th call by SL_FAULT_KV). One contract suite runs against all: tests/contract/kv. */
+ * - All calls from any thread. SL_ENOTFOUND is an answer. Failures: SL_EIO, SL_ENOSPACE,
+ * SL_ECORRUPT, SL_ENOMEM; a failed commit changed nothing. Implementations: rocksdb.c (real), mem.c
+ * (tests, fake), faulty.c (tests: decorator that fails the n-th call by SL_FAULT_KV). One contract
+ * suite runs against all: tests/contract/kv. */
 #ifndef SL_KV_KV_H
 #define SL_KV_KV_H
 
 #include "base/buf.h"
 
 #define SL_KV_PARTITION_SIZE 9 /* kind byte + 8 bytes of number, big-endian */
-#define SL_KV_KEY_MAX 1024
+#define SL_KV_KEY_MAX        1024
 
 struct sl_kv_span {
     struct sl_bytes lo, hi; /* [lo, hi); empty hi = no upper bound */
@@ -28,9 +29,9 @@ struct sl_kv_span {
 
 enum sl_kv_op_kind {
     SL_KV_PUT,
-    SL_KV_DELETE,       /* absent is fine */
-    SL_KV_ADD,          /* value: 8 bytes LE, added (wrapping) to an 8-byte LE counter, absent = 0 */
-    SL_KV_DELETE_SPAN,  /* key = lo, value = hi; both in one partition or hi = its end */
+    SL_KV_DELETE,      /* absent is fine */
+    SL_KV_ADD,         /* value: 8 bytes LE, added (wrapping) to an 8-byte LE counter, absent = 0 */
+    SL_KV_DELETE_SPAN, /* key = lo, value = hi; both in one partition or hi = its end */
 };
 
 /* A batch of operations in order. Owns copies of keys and values. Sticky on memory. */
@@ -41,7 +42,8 @@ SL_DEFINE_FREEP(sl_kv_batch, sl_kv_batch_free)
 void sl_kv_batch_put(struct sl_kv_batch *b, struct sl_bytes key, struct sl_bytes value);
 void sl_kv_batch_delete(struct sl_kv_batch *b, struct sl_bytes key);
 void sl_kv_batch_add(struct sl_kv_batch *b, struct sl_bytes key, int64_t delta);
-void sl_kv_batch_delete_span(struct sl_kv_batch *b, struct sl_kv_span span); /* hi must not be empty */
+void sl_kv_batch_delete_span(struct sl_kv_batch *b,
+                             struct sl_kv_span span); /* hi must not be empty */
 size_t sl_kv_batch_count(const struct sl_kv_batch *b);
 void sl_kv_batch_clear(struct sl_kv_batch *b);
 
@@ -57,11 +59,14 @@ struct sl_kv_ops {
     sl_rc (*scan)(struct sl_kv *kv, struct sl_kv_view *v, struct sl_kv_span span, bool is_bulk,
                   struct sl_kv_iter **ret, struct sl_err *err);
     /* Up to key_max keys that cut the span into parts of roughly equal bytes, ascending, distinct,
-     * appended to out as u32 length + bytes. May yield fewer, also none. *ret_count says how many. */
+     * appended to out as u32 length + bytes. May yield fewer, also none. *ret_count says how many.
+     */
     sl_rc (*split)(struct sl_kv *kv, struct sl_kv_view *v, struct sl_kv_span span, uint32_t key_max,
                    struct sl_buf *out, uint32_t *ret_count, struct sl_err *err);
-    sl_rc (*freeze)(struct sl_kv *kv, struct sl_str name, struct sl_kv_view **ret, struct sl_err *err);
-    sl_rc (*reopen)(struct sl_kv *kv, struct sl_str name, struct sl_kv_view **ret, struct sl_err *err);
+    sl_rc (*freeze)(struct sl_kv *kv, struct sl_str name, struct sl_kv_view **ret,
+                    struct sl_err *err);
+    sl_rc (*reopen)(struct sl_kv *kv, struct sl_str name, struct sl_kv_view **ret,
+                    struct sl_err *err);
     /* Closes the view (NULL is fine). drop: the durable part goes too. Never fails. */
     void (*thaw)(struct sl_kv *kv, struct sl_kv_view *v, bool drop);
     /* Names of durable views that exist, one per line, sorted. */
@@ -82,8 +87,9 @@ struct sl_kv_iter {
 };
 
 /* Appends the value to out (out is untouched on SL_ENOTFOUND). v NULL = live. */
-static inline SL_MUST_USE sl_rc sl_kv_get(struct sl_kv *kv, struct sl_kv_view *v, struct sl_bytes key,
-                                          struct sl_buf *out, struct sl_err *err)
+static inline SL_MUST_USE sl_rc sl_kv_get(struct sl_kv *kv, struct sl_kv_view *v,
+                                          struct sl_bytes key, struct sl_buf *out,
+                                          struct sl_err *err)
 {
     sl_dassert(key.len >= SL_KV_PARTITION_SIZE && key.len <= SL_KV_KEY_MAX);
     return kv->ops->get(kv, v, key, out, err);
@@ -117,6 +123,31 @@ static inline void sl_kv_iter_close(struct sl_kv_iter *it)
     }
 }
 SL_DEFINE_FREEP(sl_kv_iter, sl_kv_iter_close)
+/* Cuts [lo, hi) as the operation above promises; appends to out. */
+static inline SL_MUST_USE sl_rc sl_kv_split(struct sl_kv *kv, struct sl_kv_view *v,
+                                            struct sl_kv_span span, uint32_t key_max,
+                                            struct sl_buf *out, uint32_t *ret_count,
+                                            struct sl_err *err)
+{
+    return kv->ops->split(kv, v, span, key_max, out, ret_count, err);
+}
+/* SL_ECONFLICT: the name exists. SL_EINVAL: it cannot be the name of a view. */
+static inline SL_MUST_USE sl_rc sl_kv_freeze(struct sl_kv *kv, struct sl_str name,
+                                             struct sl_kv_view **ret, struct sl_err *err)
+{
+    return kv->ops->freeze(kv, name, ret, err);
+}
+/* SL_ENOTFOUND: no durable view has this name. */
+static inline SL_MUST_USE sl_rc sl_kv_reopen(struct sl_kv *kv, struct sl_str name,
+                                             struct sl_kv_view **ret, struct sl_err *err)
+{
+    return kv->ops->reopen(kv, name, ret, err);
+}
+static inline SL_MUST_USE sl_rc sl_kv_frozen(struct sl_kv *kv, struct sl_buf *out,
+                                             struct sl_err *err)
+{
+    return kv->ops->frozen(kv, out, err);
+}
 static inline void sl_kv_thaw(struct sl_kv *kv, struct sl_kv_view *v, bool drop)
 {
     if (v != NULL) {
@@ -134,12 +165,15 @@ SL_DEFINE_FREEP(sl_kv, sl_kv_close)
 /* RocksDB under `path` (folder, made when absent). */
 struct sl_kv_rocksdb_opts {
     uint64_t memory_bytes; /* block cache and memtables together; >= 8 MiB */
-    const char *freeze_path; /* folder of the durable views, same file system; NULL when read_only */
-    bool is_read_only;     /* nothing is written below path; commits fail; freeze lends the live state */
-    bool is_sync_off;      /* sl_kv_sync does nothing (SLUICE_SYNC=off): a crash may lose the last writes */
+    const char
+        *freeze_path; /* folder of the durable views, same file system; NULL when read_only */
+    bool
+        is_read_only; /* nothing is written below path; commits fail; freeze lends the live state */
+    bool is_sync_off; /* sl_kv_sync does nothing (SLUICE_SYNC=off): a crash may lose the last writes
+                       */
 };
-sl_rc sl_kv_rocksdb_open(const char *path, const struct sl_kv_rocksdb_opts *opts, struct sl_kv **ret,
-                         struct sl_err *err);
+sl_rc sl_kv_rocksdb_open(const char *path, const struct sl_kv_rocksdb_opts *opts,
+                         struct sl_kv **ret, struct sl_err *err);
 /* In memory, ordered, for tests: exactly the promises above. */
 sl_rc sl_kv_mem_open(struct sl_kv **ret, struct sl_err *err);
 /* Forwards to inner (not owned); asks SL_FAULT_KV before each call and then fails with SL_EIO. */
