@@ -22,6 +22,8 @@ sl_rc sl_file_open(const char *path, enum sl_file_mode mode, struct sl_file **re
 void sl_file_close(struct sl_file *f); /* NULL is fine; errors of close are of no use after fsync */
 SL_DEFINE_FREEP(sl_file, sl_file_close)
 const char *sl_file_path(const struct sl_file *f);
+/* Does another open file hold the lock of SL_FILE_LOCK? Takes nothing. */
+bool sl_file_is_locked(struct sl_file *f);
 sl_rc sl_file_size(struct sl_file *f, uint64_t *ret, struct sl_err *err);
 /* Exactly b.len bytes or an error (a short read at the end of the file is SL_ECORRUPT). */
 sl_rc sl_file_pread(struct sl_file *f, uint64_t offset, uint8_t *ret, size_t len, struct sl_err *err);

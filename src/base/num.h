@@ -8,10 +8,10 @@
 
 #include "base/buf.h"
 
-#define SL_F32_TEXT_MAX 16 /* "-1.1754944e-38" is 14 bytes; writers may touch up to 16 */
+#define SL_F32_TEXT_MAX 16 /* "-1.00000012e-38" is 15 bytes; writers may touch up to 16 */
 #define SL_F64_TEXT_MAX 32
 
-/* Writes the text at `at` (room for SL_F32_TEXT_MAX bytes) and returns its length, 1..14.
+/* Writes the text at `at` (room for SL_F32_TEXT_MAX bytes) and returns its length, 1..15.
  * NaN and infinities are "NaN", "+Inf", "-Inf": callers that write JSON must test first. */
 size_t sl_f32_format(float v, char *at);
 /* Writes `[a,b,c]` for count float32 (little-endian, any alignment), NaN and infinities as `null`.
@@ -21,6 +21,9 @@ size_t sl_f32_format(float v, char *at);
 #define SL_F32_ARRAY_MAX(count) (2 + (size_t)(count)*SL_F32_TEXT_MAX)
 size_t sl_f32_array_format(const uint8_t *values, uint32_t count, char *at, uint64_t *ret_nonfinite);
 
+/* Go encoding/json text of a finite float32 (geo coordinates, vectors in replies): the same digits,
+ * laid out as sl_f64_format does. Room for SL_F64_TEXT_MAX bytes. */
+size_t sl_f32_format_json(float v, char *at);
 /* Go encoding/json text of a finite double; returns the length. -0 is "-0". */
 size_t sl_f64_format(double v, char *at);
 /* Exact, locale-free; the whole text must be a JSON number. false otherwise or when it overflows. */
