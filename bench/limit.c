@@ -1,0 +1,116 @@
+/* bench-limit ROWS DIMS primary|named: what zstd alone costs on the columns of an export.
+ *
+ * The rows' columns (id, two times, vector bytes or vector text, properties) are laid out in 1 MiB
+ * pages in memory first; then only the compression is timed, with the settings the export uses. No
+ * scan, no encoding, no file: this is the floor the export is compared with. Prints one JSON line.
+ */
+#define ZSTD_STATIC_LINKING_ONLY /* literal compression mode */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <zstd.h>
+
+#include "base/clock.h"
+#include "base/num.h"
+#include "data.h"
+
+#define PAGE (1024 * 1024)
+
+enum { ID, CREATED, UPDATED, VECTOR, PROPERTIES, COLUMNS };
+
+static void add_value(struct sl_buf *column, const void *value, size_t len)
+{
+    sl_buf_add_u32(column, (uint32_t)len);
+    sl_buf_add(column, SL_BYTES(value, len));
+}
+
+static void add_row(struct sl_buf *columns, uint64_t n, uint32_t dims, bool is_named, float *vector,
+                    struct sl_buf *text)
+{
+    uint8_t uuid[SL_UUID_SIZE];
+    char id[SL_UUID_TEXT_SIZE];
+    data_uuid(n, uuid);
+    sl_uuid_format(uuid, id);
+    add_value(&columns[ID], id, sizeof(id));
+    uint64_t ns = (1700000000000 + n) * 1000000;
+    sl_buf_add_u64(&columns[CREATED], ns);
+    sl_buf_add_u64(&columns[UPDATED], ns);
+    data_vector(n, dims, vector);
+    if (is_named) {
+        uint64_t nonfinite = 0;
+        sl_buf_clear(text);
+        sl_buf_add_text(text, "{\"default\":");
+        uint8_t *at = sl_buf_reserve(text, SL_F32_ARRAY_MAX(dims));
+        text->len += sl_f32_array_format((const uint8_t *)vector, dims, (char *)at, &nonfinite);
+        sl_buf_add_text(text, "}");
+        add_value(&columns[VECTOR], text->ptr, text->len);
+    } else {
+        add_value(&columns[VECTOR], vector, (size_t)dims * 4);
+    }
+    sl_buf_clear(text);
+    data_properties(n, text);
+    add_value(&columns[PROPERTIES], text->ptr, text->len);
+}
+
+static uint64_t cpu_ns(void)
+{
+    struct rusage use;
+    (void)getrusage(RUSAGE_SELF, &use);
+    return (uint64_t)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1000000000u +
+           (uint64_t)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) * 1000u;
+}
+
+/* Compresses one column page by page; returns the bytes. */
+static uint64_t compress(ZSTD_CCtx *ctx, const struct sl_buf *column, uint8_t *out, size_t out_size)
+{
+    uint64_t bytes = 0;
+    for (size_t at = 0; at < column->len; at += PAGE) {
+        size_t got = ZSTD_compress2(ctx, out, out_size, column->ptr + at,
+                                    SL_MIN((size_t)PAGE, column->len - at));
+        sl_assert(!ZSTD_isError(got));
+        bytes += got;
+    }
+    return bytes;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 4) {
+        (void)fputs("usage: bench-limit ROWS DIMS primary|named\n", stderr);
+        return 2;
+    }
+    uint64_t rows = strtoull(argv[1], NULL, 10);
+    uint32_t dims = (uint32_t)strtoul(argv[2], NULL, 10);
+    bool is_named = strcmp(argv[3], "named") == 0;
+    struct sl_buf columns[COLUMNS] = {{0}};
+    SL_AUTO(sl_buf) text = SL_BUF_EMPTY;
+    float *vector = sl_alloc(dims * sizeof(float));
+    ZSTD_CCtx *fast = ZSTD_createCCtx(), *huffman = ZSTD_createCCtx();
+    size_t out_size = ZSTD_compressBound(PAGE);
+    uint8_t *out = sl_alloc(out_size);
+    sl_assert(vector != NULL && fast != NULL && huffman != NULL && out != NULL);
+    (void)ZSTD_CCtx_setParameter(fast, ZSTD_c_compressionLevel, 1);
+    (void)ZSTD_CCtx_setParameter(huffman, ZSTD_c_compressionLevel, -100);
+    (void)ZSTD_CCtx_setParameter(huffman, ZSTD_c_literalCompressionMode, ZSTD_lcm_huffman);
+    /* In slices, so that the columns of any number of rows fit in memory. */
+    uint64_t slice = 20000, bytes = 0, spent = 0;
+    for (uint64_t n = 0; n < rows; n += slice) {
+        for (uint32_t c = 0; c < COLUMNS; c++) {
+            sl_buf_clear(&columns[c]);
+        }
+        for (uint64_t i = n; i < SL_MIN(n + slice, rows); i++) {
+            add_row(columns, i, dims, is_named, vector, &text);
+        }
+        uint64_t begun = cpu_ns();
+        for (uint32_t c = 0; c < COLUMNS; c++) {
+            bytes += compress(c == VECTOR ? huffman : fast, &columns[c], out, out_size);
+        }
+        spent += cpu_ns() - begun;
+    }
+    (void)printf(
+        "{\"bench\":\"limit\",\"rows\":%llu,\"dims\":%u,\"kind\":\"%s\",\"cpu_us_per_row\":%.3f,"
+        "\"bytes_per_row\":%.1f}\n",
+        (unsigned long long)rows, dims, argv[3], (double)spent / 1e3 / (double)rows,
+        (double)bytes / (double)rows);
+    return 0;
+}
