@@ -448,3 +448,8 @@ void sl_path_join(struct sl_buf *out, struct sl_str dir, struct sl_str name)
     }
     sl_buf_add_str(out, name);
 }
+
+void sl_file_start_writeback(struct sl_file *f, uint64_t offset, uint64_t len)
+{
+    (void)sync_file_range(f->fd, (off_t)offset, (off_t)len, SYNC_FILE_RANGE_WRITE);
+}

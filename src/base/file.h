@@ -32,6 +32,9 @@ sl_rc sl_file_append(struct sl_file *f, struct sl_bytes b, struct sl_err *err); 
 sl_rc sl_file_sync(struct sl_file *f, struct sl_err *err);                      /* fsync */
 /* Tells the kernel the pages are not needed again (posix_fadvise DONTNEED); advisory. */
 void sl_file_forget(struct sl_file *f, uint64_t offset, uint64_t len);
+/* Asks the kernel to start writing these bytes to the device without waiting, so that a later
+ * sl_file_sync finds little left to do; advisory. */
+void sl_file_start_writeback(struct sl_file *f, uint64_t offset, uint64_t len);
 
 sl_rc sl_file_exists(const char *path, bool *ret, struct sl_err *err);
 sl_rc sl_file_is_dir(const char *path, bool *ret, struct sl_err *err);

@@ -2,19 +2,19 @@
  *
  * Promises (and no more, so that no caller leans on RocksDB's extras):
  * - Keys are 9..SL_KV_KEY_MAX bytes; the first SL_KV_PARTITION_SIZE bytes name the partition. A
- *   commit is atomic inside each partition; after sl_kv_sync every commit made before it is
- * durable.
+ *   commit is atomic inside each partition; sl_kv_sync makes every commit made before it durable.
  * - A commit is visible to every later call of the process at once, synced or not.
  * - Order is memcmp order of the whole key. A span is [lo, hi); an empty hi means "to the end".
  * - freeze fixes one instant for all partitions: a commit that returned before freeze was called is
  *   in, one that starts after freeze returned is not. The view is durable: it survives a crash and
- * is found again by reopen(name) until thaw(drop). Writers are held for milliseconds at most.
+ *   is found again by reopen(name) until thaw(drop). Writers are held for milliseconds at most.
  * - An iterator sees one moment (that of its creation, or the view's) and is used by one thread;
  *   any number of iterators at once. key and value live until the next call on that iterator.
  * - All calls from any thread. SL_ENOTFOUND is an answer. Failures: SL_EIO, SL_ENOSPACE,
- * SL_ECORRUPT, SL_ENOMEM; a failed commit changed nothing. Implementations: rocksdb.c (real), mem.c
- * (tests, fake), faulty.c (tests: decorator that fails the n-th call by SL_FAULT_KV). One contract
- * suite runs against all: tests/contract/kv. */
+ *   SL_ECORRUPT, SL_ENOMEM; a failed commit changed nothing.
+ *
+ * Implementations: rocksdb.c (real), mem.c (tests, fake), faulty.c (tests: decorator that fails the
+ * n-th call by SL_FAULT_KV). One contract suite runs against all: tests/contract/kv. */
 #ifndef SL_KV_KV_H
 #define SL_KV_KV_H
 
@@ -42,8 +42,8 @@ SL_DEFINE_FREEP(sl_kv_batch, sl_kv_batch_free)
 void sl_kv_batch_put(struct sl_kv_batch *b, struct sl_bytes key, struct sl_bytes value);
 void sl_kv_batch_delete(struct sl_kv_batch *b, struct sl_bytes key);
 void sl_kv_batch_add(struct sl_kv_batch *b, struct sl_bytes key, int64_t delta);
-void sl_kv_batch_delete_span(struct sl_kv_batch *b,
-                             struct sl_kv_span span); /* hi must not be empty */
+/* hi must not be empty. */
+void sl_kv_batch_delete_span(struct sl_kv_batch *b, struct sl_kv_span span);
 size_t sl_kv_batch_count(const struct sl_kv_batch *b);
 void sl_kv_batch_clear(struct sl_kv_batch *b);
 
@@ -59,8 +59,8 @@ struct sl_kv_ops {
     sl_rc (*scan)(struct sl_kv *kv, struct sl_kv_view *v, struct sl_kv_span span, bool is_bulk,
                   struct sl_kv_iter **ret, struct sl_err *err);
     /* Up to key_max keys that cut the span into parts of roughly equal bytes, ascending, distinct,
-     * appended to out as u32 length + bytes. May yield fewer, also none. *ret_count says how many.
-     */
+     * appended to out as u32 length + bytes; each is a key of the span and not its first. May yield
+     * fewer, also none. *ret_count says how many. */
     sl_rc (*split)(struct sl_kv *kv, struct sl_kv_view *v, struct sl_kv_span span, uint32_t key_max,
                    struct sl_buf *out, uint32_t *ret_count, struct sl_err *err);
     sl_rc (*freeze)(struct sl_kv *kv, struct sl_str name, struct sl_kv_view **ret,
@@ -164,13 +164,15 @@ SL_DEFINE_FREEP(sl_kv, sl_kv_close)
 
 /* RocksDB under `path` (folder, made when absent). */
 struct sl_kv_rocksdb_opts {
-    uint64_t memory_bytes; /* block cache and memtables together; >= 8 MiB */
-    const char
-        *freeze_path; /* folder of the durable views, same file system; NULL when read_only */
-    bool
-        is_read_only; /* nothing is written below path; commits fail; freeze lends the live state */
-    bool is_sync_off; /* sl_kv_sync does nothing (SLUICE_SYNC=off): a crash may lose the last writes
-                       */
+    /* Block cache and memtables together; >= 8 MiB. */
+    uint64_t memory_bytes;
+    /* Folder of the durable views, on the same file system; NULL when read-only. */
+    const char *freeze_path;
+    /* Nothing is written below path, commits fail, freeze lends the state found at open. */
+    bool is_read_only;
+    /* sl_kv_sync does nothing (SLUICE_SYNC=off): a crash of the machine may lose the last writes.
+     */
+    bool is_sync_off;
 };
 sl_rc sl_kv_rocksdb_open(const char *path, const struct sl_kv_rocksdb_opts *opts,
                          struct sl_kv **ret, struct sl_err *err);

@@ -706,8 +706,9 @@ static sl_rc sweep_staging(void *arg, const char *name, bool is_dir, struct sl_e
         return SL_OK;
     }
     sl_path_join(&path, sl_str_from(arg), sl_str_from(name));
+    const char *full = sl_buf_cstr(&path);
     SL_TRY(sl_buf_done(&path, err));
-    return sl_dir_remove_tree(sl_buf_cstr(&path), err);
+    return sl_dir_remove_tree(full, err);
 }
 
 static sl_rc folders_prepare(const struct rocks_kv *r, struct sl_err *err)
@@ -715,8 +716,9 @@ static sl_rc folders_prepare(const struct rocks_kv *r, struct sl_err *err)
     SL_AUTO(sl_buf) current = SL_BUF_EMPTY;
     bool has_store;
     sl_path_join(&current, sl_str_from(r->path), SL_STR("CURRENT"));
+    const char *current_path = sl_buf_cstr(&current);
     SL_TRY(sl_buf_done(&current, err));
-    SL_TRY(sl_file_exists(sl_buf_cstr(&current), &has_store, err));
+    SL_TRY(sl_file_exists(current_path, &has_store, err));
     if (r->is_read_only) {
         return has_store ? SL_OK
                          : SL_FAIL(err, SL_ENOTFOUND, "folder %s does not exist or holds no store",

@@ -1,0 +1,281 @@
+/* Part stream: a sink that cuts bytes into parts and sends them while the caller goes on writing.
+ *
+ * Uploads, not scans, set the pace: a writer that needs a part while the byte budget is spent waits
+ * in write, and there is no other throttle. A part is a buffer with its budget ticket; it goes from
+ * the owner to an uploader thread and comes back as the stream's one spare, or it is freed and its
+ * ticket given back. The spare keeps its ticket, so the budget covers every buffer there is, and it
+ * keeps its pages, which would cost more to fault in again than to fill. Called by export/ only,
+ * through sl_sink. The first failure sticks and is the answer of every later call; parts that still
+ * wait are then not sent. Always true: bytes written == bytes in parts handed over + bytes in the
+ * current part. One owner thread writes; uploader threads touch what stands under `mu` only. `mu`
+ * is a leaf. */
+#include "backend/backend.h"
+
+#include <stdatomic.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/sync.h"
+
+struct stream;
+
+/* A buffer of part_bytes and its place in the object. */
+struct part {
+    struct stream *stream;
+    uint64_t offset; /* of its first byte in the object */
+    uint32_t no;     /* from 1 */
+    size_t len;      /* bytes filled */
+    uint8_t bytes[];
+};
+
+struct stream {
+    struct sl_sink sink;
+    struct sl_backend *be; /* borrowed */
+    struct sl_stream_opts opts;
+    struct sl_upload *upload; /* owned until complete or cancel */
+    struct sl_xxh *hash;      /* of everything written. Owner only, as all up to `mu` */
+    struct part *current;     /* being filled; NULL before the next byte */
+    uint64_t size;            /* bytes written */
+    uint32_t part_count;      /* parts begun */
+    struct sl_mutex mu;       /* protects `locked` */
+    struct sl_cond changed;   /* a part came back */
+    struct {
+        struct part *spare; /* sent; ready to be filled again, ticket included */
+        uint32_t in_flight; /* parts handed to the uploaders */
+        sl_rc rc;           /* first failure; SL_OK until then, never overwritten */
+        struct sl_err err;  /* its sentence */
+    } locked SL_GUARDED;
+};
+
+static struct stream *stream_of(struct sl_sink *s)
+{
+    return SL_CONTAINER_OF(s, struct stream, sink);
+}
+
+static void fail_locked(struct stream *st, sl_rc rc, const struct sl_err *err) SL_REQUIRES(st->mu)
+{
+    if (st->locked.rc == SL_OK) {
+        st->locked.rc = rc;
+        st->locked.err = *err;
+    }
+}
+
+/* The failure that sticks, if any; a set cancel token becomes one. */
+static sl_rc failure_of(struct stream *st, struct sl_err *err)
+{
+    sl_mutex_lock(&st->mu);
+    if (sl_cancel_is_set(st->opts.cancel)) {
+        fail_locked(st, SL_ECANCELED, &(struct sl_err){.rc = SL_ECANCELED});
+    }
+    sl_rc rc = st->locked.rc;
+    if (rc != SL_OK && err != NULL) {
+        *err = st->locked.err;
+    }
+    sl_mutex_unlock(&st->mu);
+    return rc;
+}
+
+/* Keeps the failure and passes it on. */
+static sl_rc fail_with(struct stream *st, sl_rc rc, const struct sl_err *err)
+{
+    struct sl_err none = {.rc = rc};
+    sl_mutex_lock(&st->mu);
+    fail_locked(st, rc, err == NULL ? &none : err);
+    sl_mutex_unlock(&st->mu);
+    return rc;
+}
+
+static void part_free(struct stream *st, struct part *p)
+{
+    if (p != NULL) {
+        sl_free(p);
+        sl_budget_give(st->opts.parts, st->opts.part_bytes);
+    }
+}
+
+static sl_rc part_take(struct stream *st, struct part **ret, struct sl_err *err)
+{
+    sl_mutex_lock(&st->mu);
+    struct part *p = sl_move(&st->locked.spare);
+    sl_mutex_unlock(&st->mu);
+    if (p == NULL) {
+        sl_rc rc = sl_budget_take(st->opts.parts, st->opts.part_bytes, st->opts.cancel);
+        if (rc != SL_OK) {
+            return SL_FAIL(err, rc, "the upload was canceled");
+        }
+        p = sl_alloc(sizeof *p + (size_t)st->opts.part_bytes);
+        if (p == NULL) {
+            sl_budget_give(st->opts.parts, st->opts.part_bytes);
+            return SL_NOMEM(err);
+        }
+    }
+    *p = (struct part){.stream = st, .offset = st->size, .no = ++st->part_count};
+    *ret = p;
+    return SL_OK;
+}
+
+/* On an uploader thread. The last thing done is to leave the lock: from then on the owner may free.
+ */
+static void part_send(void *arg)
+{
+    struct part *p = arg;
+    struct stream *st = p->stream;
+    struct sl_err err = {0};
+    sl_rc rc = failure_of(st, &err);
+    if (rc == SL_OK) {
+        rc = st->be->ops->part(st->be, st->upload, p->no, p->offset, SL_BYTES(p->bytes, p->len),
+                               &err);
+        if (rc == SL_OK && st->opts.sent_bytes != NULL) {
+            atomic_fetch_add_explicit(st->opts.sent_bytes, p->len, memory_order_relaxed);
+        }
+    }
+    sl_mutex_lock(&st->mu);
+    if (rc != SL_OK) {
+        fail_locked(st, rc, &err);
+    }
+    bool is_kept = rc == SL_OK && st->locked.spare == NULL;
+    if (is_kept) {
+        st->locked.spare = p;
+    }
+    sl_mutex_unlock(&st->mu);
+    if (!is_kept) {
+        part_free(st, p);
+    }
+    sl_mutex_lock(&st->mu);
+    st->locked.in_flight--;
+    sl_cond_signal(&st->changed);
+    sl_mutex_unlock(&st->mu);
+}
+
+/* Hands the current part to the uploaders; waits while their queue is full. */
+static sl_rc part_hand_over(struct stream *st, struct sl_err *err)
+{
+    struct part *p = sl_move(&st->current);
+    sl_mutex_lock(&st->mu);
+    st->locked.in_flight++;
+    sl_mutex_unlock(&st->mu);
+    sl_rc rc = sl_workers_add(st->opts.uploaders, part_send, p);
+    if (rc != SL_OK) {
+        sl_mutex_lock(&st->mu);
+        st->locked.in_flight--;
+        sl_mutex_unlock(&st->mu);
+        part_free(st, p);
+        return SL_FAIL(err, rc, "the upload was stopped: the program is shutting down");
+    }
+    return SL_OK;
+}
+
+static sl_rc stream_fill(struct stream *st, struct sl_bytes b, struct sl_err *err)
+{
+    while (b.len > 0) {
+        if (st->current == NULL) {
+            SL_TRY(failure_of(st, err));
+            SL_TRY(part_take(st, &st->current, err));
+        }
+        struct part *p = st->current;
+        size_t n = SL_MIN(b.len, (size_t)st->opts.part_bytes - p->len);
+        memcpy(p->bytes + p->len, b.ptr, n);
+        p->len += n;
+        st->size += n;
+        b = SL_BYTES(b.ptr + n, b.len - n);
+        if (p->len == st->opts.part_bytes) {
+            SL_TRY(part_hand_over(st, err));
+        }
+    }
+    return SL_OK;
+}
+
+static sl_rc stream_write(struct sl_sink *s, struct sl_bytes b, struct sl_err *err)
+{
+    struct stream *st = stream_of(s);
+    SL_TRY(failure_of(st, err));
+    sl_xxh_add(st->hash, b);
+    sl_rc rc = stream_fill(st, b, err);
+    return rc == SL_OK ? SL_OK : fail_with(st, rc, err);
+}
+
+/* Parts in flight end by themselves: they are sent, or skipped once a failure is known. */
+static void stream_drain(struct stream *st)
+{
+    sl_mutex_lock(&st->mu);
+    while (st->locked.in_flight > 0) {
+        sl_cond_wait(&st->changed, &st->mu);
+    }
+    sl_mutex_unlock(&st->mu);
+}
+
+/* Nothing is in flight any more. */
+static void stream_free(struct stream *st)
+{
+    if (st->upload != NULL) {
+        st->be->ops->cancel(st->be, st->upload);
+    }
+    sl_mutex_lock(&st->mu);
+    struct part *spare = sl_move(&st->locked.spare);
+    sl_mutex_unlock(&st->mu);
+    part_free(st, spare);
+    part_free(st, st->current);
+    sl_xxh_free(st->hash);
+    sl_cond_fini(&st->changed);
+    sl_mutex_fini(&st->mu);
+    sl_free(st);
+}
+
+static sl_rc stream_close(struct sl_sink *s, struct sl_receipt *ret, struct sl_err *err)
+{
+    struct stream *st = stream_of(s);
+    sl_rc rc = failure_of(st, err);
+    if (rc == SL_OK && st->current != NULL) {
+        rc = part_hand_over(st, err);
+        if (rc != SL_OK) {
+            rc = fail_with(st, rc, err);
+        }
+    }
+    stream_drain(st);
+    if (rc == SL_OK) {
+        rc = failure_of(st, err);
+    }
+    if (rc == SL_OK) {
+        rc = st->be->ops->complete(st->be, st->upload, st->part_count, st->size, err);
+    }
+    if (rc == SL_OK) {
+        st->upload = NULL;
+        *ret = (struct sl_receipt){.size = st->size, .xxh64 = sl_xxh_value(st->hash)};
+    }
+    stream_free(st);
+    return rc;
+}
+
+static void stream_abort(struct sl_sink *s)
+{
+    struct stream *st = stream_of(s);
+    SL_IGNORE(fail_with(st, SL_ECANCELED, NULL), "set so that waiting parts are skipped");
+    stream_drain(st);
+    stream_free(st);
+}
+
+sl_rc sl_stream_open(struct sl_backend *be, struct sl_str key, const struct sl_stream_opts *opts,
+                     struct sl_sink **ret, struct sl_err *err)
+{
+    static const struct sl_sink_ops ops = {
+        .write = stream_write, .close = stream_close, .abort = stream_abort};
+    sl_assert(opts->part_bytes >= be->ops->part_rule.bytes_min);
+    sl_assert(opts->part_bytes <= be->ops->part_rule.bytes_max);
+    struct stream *st = sl_alloc_zero(1, sizeof *st);
+    if (st == NULL) {
+        return SL_NOMEM(err);
+    }
+    st->sink.ops = &ops;
+    st->be = be;
+    st->opts = *opts;
+    sl_mutex_init(&st->mu);
+    sl_cond_init(&st->changed);
+    st->hash = sl_xxh_new();
+    sl_rc rc = st->hash == NULL ? SL_NOMEM(err) : be->ops->begin(be, key, &st->upload, err);
+    if (rc != SL_OK) {
+        stream_free(st);
+        return rc;
+    }
+    *ret = &st->sink;
+    return SL_OK;
+}
