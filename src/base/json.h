@@ -1,9 +1,9 @@
 /* Sticky JSON writer with Go's exact text, which jansson cannot produce.
  *
  * Commas and colons are placed by the writer; misuse (a value without a key inside an object) is a
- * failed assert. Strings escape as Go's encoding/json: \" \\ \n \r \t, other control characters and
+ * failed assert. Strings escape as Go's encoding/json: \" \\ \b \f \n \r \t, other control characters and
  * (with html on) < > & as \u00XX in lower-case hex, U+2028/2029 as \u2028/9; DEL stays raw; invalid
- * UTF-8 becomes U+FFFD. Numbers by base/num. Failure of the buffer shows in sl_buf_done(w->out). */
+ * UTF-8 becomes \ufffd, one per byte. Numbers by base/num. Failure of the buffer shows in sl_buf_done(w->out). */
 #ifndef SL_BASE_JSON_H
 #define SL_BASE_JSON_H
 
@@ -18,6 +18,7 @@ struct sl_json {
     uint8_t indent;         /* 0 compact; 2 as json.MarshalIndent(v, "", "  ") */
     bool is_after_key;
     bool has_member[SL_JSON_DEPTH_MAX];
+    char closer[SL_JSON_DEPTH_MAX]; /* '}' or ']' of each open level */
 };
 
 struct sl_json sl_json_over(struct sl_buf *out);
