@@ -1,9 +1,10 @@
 /* Sticky JSON writer with Go's exact text, which jansson cannot produce.
  *
  * Commas and colons are placed by the writer; misuse (a value without a key inside an object) is a
- * failed assert. Strings escape as Go's encoding/json: \" \\ \b \f \n \r \t, other control characters and
- * (with html on) < > & as \u00XX in lower-case hex, U+2028/2029 as \u2028/9; DEL stays raw; invalid
- * UTF-8 becomes \ufffd, one per byte. Numbers by base/num. Failure of the buffer shows in sl_buf_done(w->out). */
+ * failed assert. Strings escape as Go's encoding/json (1.22 and later): \" \\ \b \f \n \r \t, other
+ * control characters and (with html on) < > & as \u00XX in lower-case hex, U+2028/2029 as \u2028/9;
+ * DEL stays raw; each byte of invalid UTF-8 becomes \ufffd. Numbers by base/num. Failure of the
+ * buffer shows in sl_buf_done(w->out). */
 #ifndef SL_BASE_JSON_H
 #define SL_BASE_JSON_H
 
