@@ -210,7 +210,7 @@ sl_rc sl_file_read_all(const char *path, uint64_t size_max, struct sl_buf *out, 
         return SL_FAIL(err, SL_ETOOBIG, "%s has %llu bytes, at most %llu are read", path,
                        (unsigned long long)size, (unsigned long long)size_max);
     }
-    uint8_t *at = sl_buf_reserve(out, size);
+    uint8_t *at = sl_buf_reserve(out, size + 1); /* an empty file needs a place too */
     if (at == NULL) {
         return SL_NOMEM(err);
     }

@@ -37,9 +37,10 @@
  * open, beyond that tables are opened again on use. */
 #define OPEN_FILES_MAX 512
 
-/* Read-ahead of a bulk scan, per table being read: an iterator holds up to about a dozen of these
- * buffers (one per level-0 table and level). */
-#define BULK_READAHEAD_BYTES (512u << 10)
+/* Read-ahead of a bulk scan, per table being read. Cold scans of 3 KB objects reach 400 MB/s
+ * without, 600 MB/s with 1 MiB and at best 900 MB/s with 2 MiB; but an iterator may hold one buffer
+ * for each of up to 20 tables of level 0, and two scans run at once. */
+#define BULK_READAHEAD_BYTES (1u << 20)
 
 /* A freeze copies up to this much log and replays it when it opens the view; above, the memtable is
  * flushed to a table first. Measured for 100-byte values: replaying costs 20 ms per MiB (random
