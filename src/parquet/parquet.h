@@ -10,6 +10,7 @@
 #ifndef SL_PARQUET_PARQUET_H
 #define SL_PARQUET_PARQUET_H
 
+#include "base/buf.h"
 #include "base/sink.h"
 
 enum sl_pq_type { SL_PQ_INT64, SL_PQ_BYTE_ARRAY };

@@ -1,0 +1,116 @@
+/* Zstd: two contexts per writer, reused for every page. The only home of libzstd.
+ *
+ * Float bytes and float text gain nothing from matching, only from entropy coding: level -100 with
+ * literals forced through Huffman is 2-3 times faster than level 1 at the same or a better size.
+ * The switch is in the static part of zstd.h; the shared library knows it, which is probed once. */
+#define ZSTD_STATIC_LINKING_ONLY
+#include "parquet/parquet_int.h"
+
+#include <stdatomic.h>
+#include <zstd.h>
+
+#define PROBE_LEN (128 * 1024) /* one Zstd block */
+
+struct sli_codec {
+    ZSTD_CCtx *plain, *huffman; /* huffman is NULL when columns of that profile use plain */
+};
+
+void sli_codec_free(struct sli_codec *c)
+{
+    if (c != NULL) {
+        ZSTD_freeCCtx(c->plain);
+        ZSTD_freeCCtx(c->huffman);
+        sl_free(c);
+    }
+}
+SL_DEFINE_FREEP(sli_codec, sli_codec_free)
+
+static ZSTD_CCtx *huffman_context(void)
+{
+    ZSTD_CCtx *ctx = ZSTD_createCCtx();
+    if (ctx != NULL && (ZSTD_isError(ZSTD_CCtx_setParameter(ctx, ZSTD_c_compressionLevel, -100)) ||
+                        ZSTD_isError(ZSTD_CCtx_setParameter(ctx, ZSTD_c_literalCompressionMode,
+                                                            ZSTD_lcm_huffman)))) {
+        ZSTD_freeCCtx(ctx);
+        ctx = NULL;
+    }
+    return ctx;
+}
+
+/* Skewed bytes without repetitions: Huffman must shrink them well below 7/8 and give them back. */
+static bool probe(void)
+{
+    size_t bound = ZSTD_compressBound(PROBE_LEN);
+    SL_AUTO_MEM(uint8_t) raw = sl_alloc(PROBE_LEN);
+    SL_AUTO_MEM(uint8_t) again = sl_alloc(PROBE_LEN);
+    SL_AUTO_MEM(uint8_t) out = sl_alloc(bound);
+    ZSTD_CCtx *ctx = huffman_context();
+    bool is_good = false;
+    if (raw != NULL && again != NULL && out != NULL && ctx != NULL) {
+        uint32_t state = 1;
+        for (size_t i = 0; i < PROBE_LEN; i++) {
+            state = state * 1664525u + 1013904223u;
+            raw[i] = (uint8_t)(120 + (__builtin_popcount(state >> 8) & 15));
+        }
+        size_t len = ZSTD_compress2(ctx, out, bound, raw, PROBE_LEN);
+        is_good = !ZSTD_isError(len) && len < PROBE_LEN / 8 * 7 &&
+                  ZSTD_decompress(again, PROBE_LEN, out, len) == PROBE_LEN &&
+                  memcmp(raw, again, PROBE_LEN) == 0;
+    }
+    ZSTD_freeCCtx(ctx);
+    return is_good;
+}
+
+/* Asked once per process; two threads asking at once get the same answer. */
+static bool has_huffman(void)
+{
+    static _Atomic int answer; /* 0 not asked, 1 no, 2 yes */
+    int known = atomic_load_explicit(&answer, memory_order_relaxed);
+    if (known == 0) {
+        known = probe() ? 2 : 1;
+        atomic_store_explicit(&answer, known, memory_order_relaxed);
+    }
+    return known == 2;
+}
+
+sl_rc sli_codec_new(const struct sl_pq_opts *opts, struct sli_codec **ret, struct sl_err *err)
+{
+    SL_AUTO_PTR(sli_codec) c = sl_alloc_zero(1, sizeof(*c));
+    if (c == NULL) {
+        return SL_NOMEM(err);
+    }
+    c->plain = ZSTD_createCCtx();
+    if (c->plain == NULL) {
+        return SL_NOMEM(err);
+    }
+    size_t rc = ZSTD_CCtx_setParameter(c->plain, ZSTD_c_compressionLevel, opts->zstd_level);
+    if (ZSTD_isError(rc)) {
+        return SL_FAIL(err, SL_EINVAL, "zstd level %d: %s", opts->zstd_level,
+                       ZSTD_getErrorName(rc));
+    }
+    if (!opts->is_huffman_off && has_huffman()) {
+        c->huffman = huffman_context();
+        if (c->huffman == NULL) {
+            return SL_NOMEM(err);
+        }
+    }
+    *ret = sl_move(&c);
+    return SL_OK;
+}
+
+size_t sli_codec_bound(size_t raw_len)
+{
+    return ZSTD_compressBound(raw_len);
+}
+
+sl_rc sli_codec_compress(struct sli_codec *c, enum sl_pq_codec_profile profile, struct sl_bytes raw,
+                         uint8_t *out, size_t *ret_len, struct sl_err *err)
+{
+    ZSTD_CCtx *ctx = profile == SL_PQ_ZSTD_HUFFMAN && c->huffman != NULL ? c->huffman : c->plain;
+    size_t len = ZSTD_compress2(ctx, out, ZSTD_compressBound(raw.len), raw.ptr, raw.len);
+    if (ZSTD_isError(len)) {
+        return SL_FAIL(err, SL_EINTERNAL, "zstd: %s", ZSTD_getErrorName(len));
+    }
+    *ret_len = len;
+    return SL_OK;
+}

@@ -1,0 +1,146 @@
+/* Inside of the Parquet writer: compact thrift, page codec, column chunks. */
+#ifndef SL_PARQUET_PARQUET_INT_H
+#define SL_PARQUET_PARQUET_INT_H
+
+#include "parquet/parquet.h"
+
+/* ---- thrift.c: compact protocol; failures stick to the buffer ---- */
+#define SLI_THRIFT_DEPTH_MAX 16
+enum sli_thrift_type {
+    SLI_T_STOP = 0,
+    SLI_T_TRUE = 1,
+    SLI_T_FALSE = 2,
+    SLI_T_BYTE = 3,
+    SLI_T_I16 = 4,
+    SLI_T_I32 = 5,
+    SLI_T_I64 = 6,
+    SLI_T_DOUBLE = 7,
+    SLI_T_BINARY = 8,
+    SLI_T_LIST = 9,
+    SLI_T_SET = 10,
+    SLI_T_MAP = 11,
+    SLI_T_STRUCT = 12,
+};
+struct sli_thrift {
+    struct sl_buf *out;                       /* borrowed */
+    int16_t last_field[SLI_THRIFT_DEPTH_MAX]; /* of each open struct; [0] is the top one */
+    uint32_t depth;
+};
+/* Field 0 in the calls below means: an element of the list written last. */
+struct sli_thrift sli_thrift_over(struct sl_buf *out);
+void sli_thrift_bool(struct sli_thrift *t, int16_t field, bool v);
+void sli_thrift_elem_bool(struct sli_thrift *t, bool v);
+void sli_thrift_byte(struct sli_thrift *t, int16_t field, int8_t v);
+void sli_thrift_i16(struct sli_thrift *t, int16_t field, int16_t v);
+void sli_thrift_i32(struct sli_thrift *t, int16_t field, int32_t v);
+void sli_thrift_i64(struct sli_thrift *t, int16_t field, int64_t v);
+void sli_thrift_binary(struct sli_thrift *t, int16_t field, struct sl_bytes b);
+void sli_thrift_list(struct sli_thrift *t, int16_t field, enum sli_thrift_type type,
+                     uint32_t count);
+void sli_thrift_struct(struct sli_thrift *t, int16_t field);
+void sli_thrift_end(struct sli_thrift *t); /* ends the innermost struct */
+
+/* ---- format constants of Apache Parquet (parquet.thrift) ---- */
+enum { SLI_TYPE_INT64 = 2, SLI_TYPE_BYTE_ARRAY = 6 };
+enum { SLI_ENCODING_PLAIN = 0, SLI_ENCODING_RLE = 3 };
+enum { SLI_CODEC_ZSTD = 6 };
+enum { SLI_CONVERTED_UTF8 = 0, SLI_CONVERTED_INT_64 = 18, SLI_CONVERTED_JSON = 19 };
+
+/* ---- levels.c ---- */
+#define SLI_PAGE_ROWS_MAX 20000
+/* Definition levels of one v1 page: 4-byte length, then RLE or one bit-packed run, whichever is
+ * shorter. present: one bit per row, LSB first. Returns bytes written, <= SLI_LEVELS_MAX. */
+#define SLI_LEVELS_MAX (4 + 5 + SLI_PAGE_ROWS_MAX / 8 + 1)
+size_t sli_levels_write(const uint8_t *present, uint32_t row_count, uint8_t *out);
+
+/* ---- codec.c: the only home of libzstd ---- */
+struct sli_codec;
+sl_rc sli_codec_new(const struct sl_pq_opts *opts, struct sli_codec **ret, struct sl_err *err);
+void sli_codec_free(struct sli_codec *c);
+size_t sli_codec_bound(size_t raw_len); /* room sli_codec_compress needs */
+/* One frame with its content size; SL_EINTERNAL when zstd fails. out has sli_codec_bound bytes. */
+sl_rc sli_codec_compress(struct sli_codec *c, enum sl_pq_codec_profile profile, struct sl_bytes raw,
+                         uint8_t *out, size_t *ret_len, struct sl_err *err);
+
+/* ---- column.c: one column: open page, compressed pages of the row group, indexes of the file ----
+ */
+struct sli_bound {      /* exact min or max of a page, a chunk */
+    uint8_t bytes[8];   /* INT64 */
+    struct sl_buf text; /* BYTE_ARRAY */
+};
+struct sli_page_entry {   /* for the indexes; lives as long as the file */
+    uint64_t offset;      /* in the file; set when the chunk is written */
+    uint32_t stored_size; /* header and payload */
+    uint64_t first_row;   /* in its row group */
+    uint32_t null_count, row_count;
+    size_t min_at, min_len, max_at, max_len; /* in column->bounds; lengths 0 without statistics */
+};
+struct sli_page { /* compressed, waiting in the row group */
+    uint8_t header[64];
+    uint32_t header_len;
+    struct sl_bytes payload; /* in a slab */
+};
+struct sli_chunk { /* what the footer says of one column of one row group */
+    uint64_t offset, stored_size, raw_size;
+    uint64_t null_count, row_count;
+    uint32_t first_page, page_count;         /* in column->entries */
+    size_t min_at, min_len, max_at, max_len; /* in column->bounds */
+    uint64_t column_index_at, offset_index_at;
+    uint32_t column_index_len, offset_index_len;
+};
+struct sli_slab;
+struct sli_column {
+    const struct sl_pq_column *def;
+    /* Open page: SLI_LEVELS_MAX bytes of room, then the PLAIN body. */
+    struct sl_buf page;
+    uint8_t present[SLI_PAGE_ROWS_MAX / 8 + 1];
+    uint32_t page_rows, page_nulls;
+    bool has_bounds; /* of the open page */
+    struct sli_bound min, max;
+    size_t reserved_at; /* start of a value being filled in place */
+    /* Row group. */
+    struct sli_slab *slabs, *slab_last, *slab_spare;
+    struct sli_page *pages;
+    uint32_t page_count, page_cap;
+    uint64_t group_raw; /* page bodies with levels and headers, uncompressed */
+    uint64_t group_rows, group_nulls;
+    bool group_has_bounds;
+    struct sli_bound group_min, group_max;
+    /* File. */
+    struct sli_page_entry *entries;
+    uint32_t entry_count, entry_cap, group_first_entry;
+    struct sli_chunk *chunks;
+    uint32_t chunk_count, chunk_cap;
+    struct sl_buf bounds; /* bytes of all min and max values */
+};
+void sli_column_init(struct sli_column *c, const struct sl_pq_column *def);
+void sli_column_fini(struct sli_column *c);
+bool sli_column_is_page_full(const struct sli_column *c);
+sl_rc sli_column_close_page(struct sli_column *c, struct sli_codec *codec, struct sl_err *err);
+/* Writes the chunk's pages to the sink at file offset *offset, which advances. */
+sl_rc sli_column_flush(struct sli_column *c, struct sl_sink *sink, uint64_t *offset,
+                       struct sl_err *err);
+/* Grows an array by one element; NULL when memory is refused. */
+void *sli_grow(void *array, uint32_t count, uint32_t *cap, size_t size);
+
+/* ---- footer.c ---- */
+struct sli_group {
+    uint64_t row_count;
+};
+struct sli_footer_in {
+    const struct sl_pq_opts *opts;
+    struct sli_column *columns;
+    const struct sli_group *groups;
+    uint32_t group_count;
+    uint64_t row_count;
+    const struct sl_pq_kv *kvs;
+    uint32_t kv_count;
+};
+/* Column index, offset index of chunk `group` of a column. */
+void sli_column_index_write(const struct sli_column *c, const struct sli_chunk *chunk,
+                            struct sl_buf *out);
+void sli_offset_index_write(const struct sli_column *c, const struct sli_chunk *chunk,
+                            struct sl_buf *out);
+void sli_footer_write(const struct sli_footer_in *in, struct sl_buf *out);
+
+#endif

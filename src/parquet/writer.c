@@ -1,0 +1,391 @@
+/* The writer: rows into columns, row groups into the sink, indexes and footer at the end.
+ *
+ * States: open (rows may come) -> closed or aborted; a failure poisons it, after which only abort
+ * is allowed to touch the sink, so no footer is ever written behind a failed write. Always true:
+ * every column has row_count values after sl_pq_row_end; file_offset is the number of bytes given
+ * to the sink. One owner thread. */
+#include "base/mem.h"
+#include "parquet/parquet_int.h"
+
+#include <stdatomic.h>
+
+static const char magic[] = {'P', 'A', 'R', '1'};
+
+#define GROUPS_MAX 32767 /* the ordinal is an i16 */
+
+struct sl_pq_writer {
+    struct sl_pq_opts opts;
+    struct sl_sink *sink; /* owned; NULL once closed or aborted */
+    struct sli_codec *codec;
+    struct sli_column *columns;
+    struct sli_group *groups;
+    uint32_t group_count, group_cap;
+    uint64_t row_count, group_rows;
+    uint64_t file_offset;
+    struct sl_buf last_key; /* of sorted_column, for the order check */
+    sl_rc failure;          /* sticky; the sentence is in failure_err */
+    struct sl_err failure_err;
+};
+
+static sl_rc poison(struct sl_pq_writer *w, sl_rc rc, struct sl_err *err)
+{
+    if (rc != SL_OK && w->failure == SL_OK) {
+        w->failure = rc;
+        if (err != NULL) {
+            w->failure_err = *err;
+        }
+    }
+    return rc;
+}
+
+static sl_rc check(const struct sl_pq_writer *w, struct sl_err *err)
+{
+    if (w->failure != SL_OK && err != NULL) {
+        *err = w->failure_err;
+    }
+    return w->failure;
+}
+
+static void free_writer(struct sl_pq_writer *w)
+{
+    for (uint32_t i = 0; w->columns != NULL && i < w->opts.column_count; i++) {
+        sli_column_fini(&w->columns[i]);
+    }
+    sl_buf_fini(&w->last_key);
+    sli_codec_free(w->codec);
+    sl_free(w->columns);
+    sl_free(w->groups);
+    sl_free(w);
+}
+
+/* Pages begin with room for levels, so that both are contiguous when compressed. */
+static sl_rc open_columns(struct sl_pq_writer *w, struct sl_err *err)
+{
+    w->columns = sl_alloc_zero(w->opts.column_count, sizeof(*w->columns));
+    if (w->columns == NULL) {
+        return SL_NOMEM(err);
+    }
+    for (uint32_t i = 0; i < w->opts.column_count; i++) {
+        sli_column_init(&w->columns[i], &w->opts.columns[i]);
+        if (sl_buf_reserve(&w->columns[i].page, SLI_LEVELS_MAX) == NULL) {
+            return SL_NOMEM(err);
+        }
+        w->columns[i].page.len = SLI_LEVELS_MAX;
+    }
+    return SL_OK;
+}
+
+sl_rc sl_pq_writer_open(const struct sl_pq_opts *opts, struct sl_sink *sink,
+                        struct sl_pq_writer **ret, struct sl_err *err)
+{
+    struct sl_pq_writer *w = sl_alloc_zero(1, sizeof(*w));
+    if (w == NULL) {
+        return SL_NOMEM(err);
+    }
+    w->opts = *opts;
+    sl_rc rc = open_columns(w, err);
+    if (rc == SL_OK) {
+        rc = sli_codec_new(opts, &w->codec, err);
+    }
+    if (rc == SL_OK) {
+        rc = sl_sink_write(sink, SL_BYTES(magic, sizeof(magic)), err);
+    }
+    if (rc != SL_OK) {
+        free_writer(w);
+        return rc;
+    }
+    w->file_offset = sizeof(magic);
+    w->sink = sink;
+    *ret = w;
+    return SL_OK;
+}
+
+uint64_t sl_pq_writer_rows(const struct sl_pq_writer *w)
+{
+    return w->row_count;
+}
+
+/* ---- values ---- */
+
+static void mark_present(struct sli_column *c)
+{
+    uint32_t row = c->page_rows++;
+    uint8_t mask = (uint8_t)(1U << row % 8);
+    c->present[row / 8] = (uint8_t)(row % 8 == 0 ? mask : c->present[row / 8] | mask);
+}
+
+static void see_i64(struct sli_column *c, int64_t v)
+{
+    int64_t low = 0, high = 0;
+    memcpy(&low, c->min.bytes, 8);
+    memcpy(&high, c->max.bytes, 8);
+    if (!c->has_bounds || v < low) {
+        memcpy(c->min.bytes, &v, 8);
+    }
+    if (!c->has_bounds || v > high) {
+        memcpy(c->max.bytes, &v, 8);
+    }
+    c->has_bounds = true;
+}
+
+static void see_bytes(struct sli_column *c, struct sl_bytes b)
+{
+    if (!c->has_bounds || sl_bytes_cmp(b, sl_buf_view(&c->min.text)) < 0) {
+        sl_buf_clear(&c->min.text);
+        sl_buf_add(&c->min.text, b);
+    }
+    if (!c->has_bounds || sl_bytes_cmp(b, sl_buf_view(&c->max.text)) > 0) {
+        sl_buf_clear(&c->max.text);
+        sl_buf_add(&c->max.text, b);
+    }
+    c->has_bounds = true;
+}
+
+void sl_pq_put_i64(struct sl_pq_writer *w, uint32_t col, int64_t v)
+{
+    struct sli_column *c = &w->columns[col];
+    sl_dassert(c->def->type == SL_PQ_INT64);
+    sl_buf_add_u64(&c->page, (uint64_t)v);
+    if (c->def->stats == SL_PQ_STATS_FULL) {
+        see_i64(c, v);
+    }
+    mark_present(c);
+}
+
+/* A sorted column must not fall: readers trust the declared order. */
+static void check_order(struct sl_pq_writer *w, uint32_t col, struct sl_bytes b)
+{
+    if ((int32_t)col != w->opts.sorted_column) {
+        return;
+    }
+    if (w->row_count > 0 && sl_bytes_cmp(b, sl_buf_view(&w->last_key)) <= 0) {
+        struct sl_err err = {0};
+        SL_IGNORE(poison(w,
+                         SL_FAIL(&err, SL_ECORRUPT, "row %llu: %.*s does not follow %.*s",
+                                 (unsigned long long)w->row_count, (int)SL_MIN(b.len, 64U),
+                                 (const char *)b.ptr, (int)SL_MIN(w->last_key.len, 64U),
+                                 (const char *)w->last_key.ptr),
+                         &err),
+                  "sticky; told by row_end");
+    }
+    sl_buf_clear(&w->last_key);
+    sl_buf_add(&w->last_key, b);
+}
+
+void sl_pq_put_bytes(struct sl_pq_writer *w, uint32_t col, struct sl_bytes b)
+{
+    uint8_t *at = sl_pq_reserve(w, col, b.len);
+    if (at == NULL) {
+        return;
+    }
+    if (b.len > 0) {
+        memcpy(at, b.ptr, b.len);
+    }
+    sl_pq_put_reserved(w, col, b.len);
+}
+
+void sl_pq_put_null(struct sl_pq_writer *w, uint32_t col)
+{
+    struct sli_column *c = &w->columns[col];
+    sl_dassert(c->def->is_optional);
+    uint32_t row = c->page_rows++;
+    if (row % 8 == 0) {
+        c->present[row / 8] = 0;
+    }
+    c->page_nulls++;
+}
+
+uint8_t *sl_pq_reserve(struct sl_pq_writer *w, uint32_t col, size_t max)
+{
+    struct sli_column *c = &w->columns[col];
+    sl_dassert(c->def->type == SL_PQ_BYTE_ARRAY);
+    size_t room = 0;
+    if (max > INT32_MAX || !sl_add_size(max, 4, &room)) {
+        struct sl_err err = {0};
+        SL_IGNORE(poison(w,
+                         SL_FAIL(&err, SL_ETOOBIG, "row %llu: column %s: a value of %zu bytes",
+                                 (unsigned long long)w->row_count, c->def->name, max),
+                         &err),
+                  "sticky; told by row_end");
+        return NULL;
+    }
+    uint8_t *at = sl_buf_reserve(&c->page, room);
+    return at == NULL ? NULL : at + 4;
+}
+
+void sl_pq_put_reserved(struct sl_pq_writer *w, uint32_t col, size_t len)
+{
+    struct sli_column *c = &w->columns[col];
+    uint8_t *at = c->page.ptr + c->page.len;
+    sl_dassert(c->page.cap - c->page.len >= len + 4);
+    sl_put_u32(at, (uint32_t)len);
+    c->page.len += len + 4;
+    struct sl_bytes value = SL_BYTES(at + 4, len);
+    if (c->def->stats == SL_PQ_STATS_FULL) {
+        see_bytes(c, value);
+    }
+    check_order(w, col, value);
+    mark_present(c);
+}
+
+/* ---- row groups ---- */
+
+static uint64_t group_raw(const struct sl_pq_writer *w)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < w->opts.column_count; i++) {
+        bytes += w->columns[i].group_raw + w->columns[i].page.len;
+    }
+    return bytes;
+}
+
+static sl_rc flush_group(struct sl_pq_writer *w, struct sl_err *err)
+{
+    if (w->group_rows == 0) {
+        return SL_OK;
+    }
+    if (w->group_count == GROUPS_MAX) {
+        return SL_FAIL(err, SL_ETOOBIG, "more than %d row groups in one file", GROUPS_MAX);
+    }
+    struct sli_group *grown =
+        sli_grow(w->groups, w->group_count, &w->group_cap, sizeof(*w->groups));
+    if (grown == NULL) {
+        return SL_NOMEM(err);
+    }
+    w->groups = grown;
+    uint64_t raw = 0;
+    for (uint32_t i = 0; i < w->opts.column_count; i++) {
+        SL_TRY(sli_column_close_page(&w->columns[i], w->codec, err));
+        raw += w->columns[i].group_raw;
+    }
+    for (uint32_t i = 0; i < w->opts.column_count; i++) {
+        SL_TRY(sli_column_flush(&w->columns[i], w->sink, &w->file_offset, err));
+    }
+    w->groups[w->group_count++] = (struct sli_group){w->group_rows};
+    w->group_rows = 0;
+    if (w->opts.raw_bytes != NULL) {
+        atomic_fetch_add_explicit(w->opts.raw_bytes, raw, memory_order_relaxed);
+    }
+    return SL_OK;
+}
+
+static sl_rc end_row(struct sl_pq_writer *w, struct sl_err *err)
+{
+    bool has_closed = false;
+    for (uint32_t i = 0; i < w->opts.column_count; i++) {
+        struct sli_column *c = &w->columns[i];
+        sl_dassert(c->page.is_failed || c->group_rows + c->page_rows == w->group_rows);
+        if (SL_UNLIKELY(c->page.is_failed || c->min.text.is_failed || c->max.text.is_failed)) {
+            return SL_NOMEM(err);
+        }
+        if (SL_UNLIKELY(sli_column_is_page_full(c))) {
+            SL_TRY(sli_column_close_page(c, w->codec, err));
+            has_closed = true;
+        }
+    }
+    /* Asked when a page closed: the group's size hardly moves in between, and row counts are cheap.
+     */
+    if (w->group_rows >= w->opts.group_rows ||
+        (has_closed && group_raw(w) >= w->opts.group_bytes)) {
+        return flush_group(w, err);
+    }
+    return SL_OK;
+}
+
+sl_rc sl_pq_row_end(struct sl_pq_writer *w, struct sl_err *err)
+{
+    if (SL_UNLIKELY(w->failure != SL_OK)) {
+        return check(w, err);
+    }
+    w->row_count++;
+    w->group_rows++;
+    struct sl_err local = {0};
+    sl_rc rc = end_row(w, &local);
+    if (SL_UNLIKELY(rc != SL_OK)) {
+        (void)poison(w, rc, &local);
+        return check(w, err);
+    }
+    return SL_OK;
+}
+
+/* ---- end ---- */
+
+static sl_rc put(struct sl_pq_writer *w, const struct sl_buf *b, struct sl_err *err)
+{
+    SL_TRY(sl_buf_done(b, err));
+    SL_TRY(sl_sink_write(w->sink, sl_buf_view(b), err));
+    w->file_offset += b->len;
+    return SL_OK;
+}
+
+/* All column indexes, then all offset indexes, in the order of row groups and columns. */
+static sl_rc write_indexes(struct sl_pq_writer *w, struct sl_err *err)
+{
+    SL_AUTO(sl_buf) out = SL_BUF_EMPTY;
+    for (uint32_t g = 0; g < w->group_count; g++) {
+        for (uint32_t i = 0; i < w->opts.column_count; i++) {
+            struct sli_column *c = &w->columns[i];
+            if (c->def->stats != SL_PQ_STATS_FULL) {
+                continue;
+            }
+            sl_buf_clear(&out);
+            sli_column_index_write(c, &c->chunks[g], &out);
+            c->chunks[g].column_index_at = w->file_offset;
+            c->chunks[g].column_index_len = (uint32_t)out.len;
+            SL_TRY(put(w, &out, err));
+        }
+    }
+    for (uint32_t g = 0; g < w->group_count; g++) {
+        for (uint32_t i = 0; i < w->opts.column_count; i++) {
+            struct sli_column *c = &w->columns[i];
+            sl_buf_clear(&out);
+            sli_offset_index_write(c, &c->chunks[g], &out);
+            c->chunks[g].offset_index_at = w->file_offset;
+            c->chunks[g].offset_index_len = (uint32_t)out.len;
+            SL_TRY(put(w, &out, err));
+        }
+    }
+    return SL_OK;
+}
+
+static sl_rc finish(struct sl_pq_writer *w, const struct sl_pq_kv *kvs, uint32_t kv_count,
+                    struct sl_err *err)
+{
+    SL_TRY(check(w, err));
+    SL_TRY(flush_group(w, err));
+    SL_TRY(write_indexes(w, err));
+    struct sli_footer_in in = {.opts = &w->opts,
+                               .columns = w->columns,
+                               .groups = w->groups,
+                               .group_count = w->group_count,
+                               .row_count = w->row_count,
+                               .kvs = kvs,
+                               .kv_count = kv_count};
+    SL_AUTO(sl_buf) footer = SL_BUF_EMPTY;
+    sli_footer_write(&in, &footer);
+    uint32_t len = (uint32_t)footer.len;
+    sl_buf_add_u32(&footer, len);
+    sl_buf_add(&footer, SL_BYTES(magic, sizeof(magic)));
+    return put(w, &footer, err);
+}
+
+sl_rc sl_pq_writer_close(struct sl_pq_writer *w, const struct sl_pq_kv *kvs, uint32_t kv_count,
+                         struct sl_receipt *ret, struct sl_err *err)
+{
+    sl_rc rc = finish(w, kvs, kv_count, err);
+    if (rc == SL_OK) {
+        rc = sl_sink_close(w->sink, ret, err);
+    } else {
+        sl_sink_abort(w->sink);
+    }
+    free_writer(w);
+    return rc;
+}
+
+void sl_pq_writer_abort(struct sl_pq_writer *w)
+{
+    if (w != NULL) {
+        sl_sink_abort(w->sink);
+        free_writer(w);
+    }
+}
