@@ -1,12 +1,17 @@
 /* Numbers to text and back, with the digits Go prints.
  *
- * The float32 generator follows the idea of Raffaello Giulietti's "The Schubfach way to render
- * doubles": a value c * 2^q has a rounding interval; scaled by one power of ten chosen so that the
- * interval is between one and ten units long, either exactly one multiple of ten lies inside, and
- * then it is the shortest text, or the nearest whole unit is. One 64-bit power of ten per
- * exponent is precise enough; tests/unit/base/base_num_all.cc proves that for all 2^32 values.
- * Normal values go through code without data-dependent branches, because digits of embeddings are
- * noise to a branch predictor. float64 is not hot and asks libc for 15, 16, 17 digits in turn.
+ * Shortest digits of a float32 c * 2^q, after an idea shared by Giulietti's Schubfach and its
+ * successors: choose k so that the rounding interval of the value is between one and ten units of
+ * 10^k long, and look at the value in tens of units, as one 64.64 product c * step. Then
+ *   - at most one whole number of tens lies in the interval, and if one does, it is the shortest;
+ *   - else one more digit is enough, and it is the nearest.
+ * The interval reaches half a step to both sides (a quarter below powers of two), its ends belong
+ * to it when c is even. The step is rounded up in the last of 64 bits, so a product is too large by
+ * less than 2^24; nothing but true equality comes that near, as base_num_all shows for all 2^32
+ * values. The inner loop has no branch that depends on digits, because digits of embeddings are
+ * noise to a branch predictor. Powers of two and subnormal values take a careful path.
+ *
+ * float64 is not hot and asks libc for 15, 16, 17 digits in turn.
  * Pure, @threads any; nothing depends on the locale: texts handed to libc hold no decimal point. */
 #include "base/num.h"
 
@@ -14,163 +19,169 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
 /* Two digits at a time: entry n is "00".."99". */
 #define TEN(tens) \
     tens "0" tens "1" tens "2" tens "3" tens "4" tens "5" tens "6" tens "7" tens "8" tens "9"
 static const char digit_pairs[] =
     TEN("0") TEN("1") TEN("2") TEN("3") TEN("4") TEN("5") TEN("6") TEN("7") TEN("8") TEN("9");
 
-#define POW10_MIN (-31)
-static const uint64_t pow10_table[] = {
-#define SL_POW10(e, g) g,
-#include "base/num_pow10.tbl.h"
-#undef SL_POW10
-};
-_Static_assert(SL_COUNT_OF(pow10_table) == 45 - POW10_MIN + 1, "one entry per power");
-
 #define F32_MANTISSA_BITS 23
 #define F32_HIDDEN        (1u << F32_MANTISSA_BITS)
-#define F32_Q_MIN         (-149) /* exponent of the last bit of subnormal values */
-#define F32_INFINITY_BITS 0x7f800000u
+#define F32_MAGNITUDE     0x7fffffffu
+#define F32_INFINITY      0x7f800000u
+
+static const uint64_t f32_steps[] = {
+    0, /* subnormal values use entry 1 */
+#define SL_F32_STEP(biased, step) step,
+#include "base/num_f32.tbl.h"
+#undef SL_F32_STEP
+};
+_Static_assert(SL_COUNT_OF(f32_steps) == 255, "one step per finite exponent");
+
+#define HALF          (UINT64_C(1) << 63)
+#define PRODUCT_NOISE (UINT64_C(1) << 25) /* > 2^24, what c * step can be too large */
+#define DIGIT_NOISE   (UINT64_C(1) << 29) /* > 10 * 2^24, what its tenfold can be too large */
+
+/* k = floor(log10(2^q)), right for all exponents of float32. */
+ALWAYS_INLINE int32_t f32_unit_exp10(uint32_t biased)
+{
+    return (((int32_t)biased - 150) * 1262611) >> 22;
+}
+
+/* A value as tens * 10 + last, in units of 10^k; tens < 2^24. */
+struct tens {
+    uint32_t tens;
+    uint32_t last;     /* 0 when `is_short`, else 1..9 */
+    uint32_t is_short; /* all ones when a whole number of tens is the shortest text, else 0 */
+};
+
+/* Shortest digits of a normal value that is no power of two. */
+ALWAYS_INLINE struct tens shortest_regular(uint32_t c, uint64_t step)
+{
+    unsigned __int128 product = (unsigned __int128)step * c;
+    uint32_t whole = (uint32_t)(product >> 64);
+    uint64_t part = (uint64_t)product;
+    /* An end of the interval belongs to it when c is even: then equality must count as inside. */
+    uint64_t reach = step / 2 + PRODUCT_NOISE - ((uint64_t)(c & 1) * 2 * PRODUCT_NOISE);
+    uint64_t unused;
+    uint32_t is_above_inside = __builtin_add_overflow(part, reach, &unused);
+    uint32_t is_below_inside = part < reach;
+    unsigned __int128 rounded = (unsigned __int128)part * 10 + HALF;
+    uint32_t last = (uint32_t)(rounded >> 64);
+    if (SL_UNLIKELY((uint64_t)rounded < DIGIT_NOISE)) {
+        last &= ~1u; /* exactly between two digits: the even one */
+    }
+    uint32_t is_short = 0u - (is_above_inside | is_below_inside);
+    return (struct tens){whole + is_above_inside, last & ~is_short, is_short};
+}
+
+/* Digits in units of 10^exp10. */
+struct units {
+    uint32_t units;
+    int32_t exp10;
+};
+
+static inline uint64_t times10_saturated(uint64_t v)
+{
+    return v > UINT64_MAX / 10 ? UINT64_MAX : v * 10;
+}
+
+/* Shortest digits of any positive value, one decimal place after the other. A power of two has an
+ * interval that is shorter below and may need one more place; subnormal values have few digits. */
+static __attribute__((noinline)) struct units shortest_careful(uint32_t magnitude)
+{
+    uint32_t biased = magnitude >> F32_MANTISSA_BITS;
+    uint32_t c = magnitude & (F32_HIDDEN - 1);
+    bool is_power = biased > 1 && c == 0;
+    c |= biased > 0 ? F32_HIDDEN : 0;
+    biased = SL_MAX(biased, 1u);
+    uint64_t step = f32_steps[biased];
+    unsigned __int128 product = (unsigned __int128)step * c;
+    struct units u = {(uint32_t)(product >> 64), f32_unit_exp10(biased) + 1};
+    uint64_t part = (uint64_t)product;
+    uint64_t above = step / 2;
+    uint64_t below = is_power ? step / 4 : above;
+    uint64_t noise = PRODUCT_NOISE;
+    for (;;) {
+        uint64_t slack = c % 2 == 0 ? noise : -noise;
+        bool is_below_inside = part < below + slack || below == UINT64_MAX;
+        bool is_above_inside = part > -(above + slack) || above == UINT64_MAX;
+        if (is_below_inside || is_above_inside) {
+            bool is_above_nearer = part > HALF + noise || (part >= HALF && u.units % 2 == 1);
+            u.units += is_above_inside && (is_above_nearer || !is_below_inside);
+            return u;
+        }
+        unsigned __int128 next = (unsigned __int128)part * 10;
+        u.units = u.units * 10 + (uint32_t)(next >> 64);
+        u.exp10--;
+        part = (uint64_t)next;
+        above = times10_saturated(above);
+        below = times10_saturated(below);
+        noise *= 10;
+    }
+}
+
+/* Eight digits of n < 10^8 as byte values, the last in the lowest byte: halves, quarters, digits,
+ * each step on all lanes of one register. A lane with v becomes v / d in its upper and v % d in its
+ * lower half by adding (v / d) * (upper lane - d). */
+ALWAYS_INLINE uint64_t eight_digits(uint32_t n)
+{
+    uint64_t x = n + (uint64_t)(n / 10000) * ((UINT64_C(1) << 32) - 10000);
+    x += ((x * 10486 >> 20) & 0x0000007f0000007f) * ((1 << 16) - 100);
+    x += ((x * 103 >> 10) & 0x000f000f000f000f) * ((1 << 8) - 10);
+    return x;
+}
+
+#define ASCII_ZEROS 0x3030303030303030u
+
+/* Eight digits as text: the first digit comes first in memory. */
+ALWAYS_INLINE uint64_t digits_text(uint64_t digits)
+{
+    return __builtin_bswap64(digits) | ASCII_ZEROS;
+}
+
+ALWAYS_INLINE void put8(char *at, uint64_t bytes)
+{
+    memcpy(at, &bytes, 8);
+}
 
 /* Nine decimal digits d[.dddddddd] * 10^exp10, the first one not zero. */
 struct digits9 {
-    uint64_t tail; /* digits 2..9 as values 0..9, the earlier in the lower byte */
+    uint64_t tail; /* digits 2..9, the last in the lowest byte */
     uint32_t head; /* digit 1 */
     int32_t exp10; /* decimal exponent of digit 1 */
 };
 
-/* floor(q * log10(2)), floor(q * log10(2) + log10(3/4)), floor(e * log2(10)): right for all
- * exponents of float32 (checked over the whole range when the factors were chosen). */
-static inline int32_t floor_log10_pow2(int32_t q)
-{
-    return (q * 1262611) >> 22;
-}
-static inline int32_t floor_log10_three_quarters_pow2(int32_t q)
-{
-    return (q * 1262611 - 524031) >> 22;
-}
-static inline int32_t floor_log2_pow10(int32_t e)
-{
-    return (e * 1741647) >> 19;
-}
-
-/* The whole part of a 64.64 product; its last bit also tells whether anything non-zero was cut.
- * The table rounds up, so an exact product may carry up to 2^32 of noise below the point. */
-static inline uint32_t round_to_odd(unsigned __int128 product)
-{
-    uint64_t fraction = (uint64_t)product;
-    return (uint32_t)(product >> 64) | ((fraction >> 32) != 0);
-}
-
-/* v and the ends of its rounding interval, in quarters of 10^k. */
-struct scaled {
-    uint32_t low, mid, high; /* rounded to odd */
-};
-
-/* below: distance from c to the lower end, in quarters of 2^q: 2, or 1 under a power of two. */
-static inline struct scaled scale(uint32_t c, int32_t q, int32_t k, uint32_t below)
-{
-    uint64_t g = pow10_table[-k - POW10_MIN];
-    int32_t h = q + floor_log2_pow10(-k) + 1;
-    unsigned __int128 mid = (unsigned __int128)g * (c << (2 + h));
-    unsigned __int128 unit = (unsigned __int128)g << h;
-    return (struct scaled){round_to_odd(mid - unit * below), round_to_odd(mid),
-                           round_to_odd(mid + unit * 2)};
-}
-
-/* Shortest digits of c * 2^q in units of 10^k, for a symmetric interval and at least 10 units.
- * When a multiple of ten is inside, it is returned; it ends in zero. */
-static inline uint32_t shortest_regular(uint32_t c, int32_t q, int32_t k)
-{
-    struct scaled v = scale(c, q, k, 2);
-    uint32_t odd = c & 1; /* the ends belong to the interval of an even c only */
-    uint32_t whole = v.mid >> 2;
-    uint32_t ten = whole / 10 * 10;
-    uint32_t low_inside = v.low + odd <= ten * 4;
-    uint32_t high_inside = ten * 4 + 40 + odd <= v.high;
-    uint32_t nearest = whole + ((v.mid & 3) + (whole & 1) > 2);
-    uint32_t round_ten = ten + high_inside * 10;
-    uint32_t mask = 0u - (low_inside ^ high_inside);
-    return (round_ten & mask) | (nearest & ~mask);
-}
-
-/* The same for powers of two, whose interval is shorter below, and for subnormal values, which may
- * have less than 10 units. Rare. */
-static uint32_t shortest_careful(uint32_t c, int32_t q, int32_t k, uint32_t below)
-{
-    struct scaled v = scale(c, q, k, below);
-    uint32_t odd = c & 1;
-    uint32_t whole = v.mid >> 2;
-    uint32_t ten = whole / 10 * 10;
-    bool low_inside = v.low + odd <= ten * 4;
-    bool high_inside = ten * 4 + 40 + odd <= v.high;
-    if (whole >= 10 && low_inside != high_inside) {
-        return ten + (high_inside ? 10 : 0);
-    }
-    low_inside = v.low + odd <= whole * 4;
-    high_inside = whole * 4 + 4 + odd <= v.high;
-    if (low_inside != high_inside) {
-        return whole + (high_inside ? 1 : 0);
-    }
-    return whole + ((v.mid & 3) + (whole & 1) > 2);
-}
-
-/* Eight digits of n < 10^8 as byte values, the first in the lowest byte: halves, quarters, digits,
- * each step on all lanes of one register. */
-static inline uint64_t eight_digits(uint32_t n)
-{
-    uint64_t by4 = (uint64_t)(n / 10000) | (uint64_t)(n % 10000) << 32;
-    uint64_t hundreds = ((by4 * 10486) >> 20) & 0x0000007f0000007f;
-    uint64_t by2 = hundreds | (by4 - hundreds * 100) << 16;
-    uint64_t tens = ((by2 * 103) >> 10) & 0x000f000f000f000f;
-    return tens | (by2 - tens * 10) << 8;
-}
-
-/* units * 10^k with 10^6 <= units < 10^9 as nine digits. */
-static inline struct digits9 align9(uint32_t units, int32_t k)
+/* magnitude: bits of a positive, finite, non-zero float32. */
+static struct digits9 digits_of(uint32_t magnitude)
 {
     static const uint32_t factor[3] = {1, 10, 100};
-    uint32_t missing = (units < 100000000u) + (units < 10000000u);
-    units *= factor[missing];
-    uint32_t head = units / 100000000u;
-    return (struct digits9){eight_digits(units - head * 100000000u), head,
-                            k + 8 - (int32_t)missing};
-}
-
-static __attribute__((noinline)) struct digits9 digits_careful(uint32_t magnitude)
-{
-    uint32_t biased = magnitude >> F32_MANTISSA_BITS;
-    uint32_t c = magnitude & (F32_HIDDEN - 1);
-    bool is_subnormal = biased == 0;
-    bool is_power = !is_subnormal && biased > 1 && c == 0;
-    c |= is_subnormal ? 0 : F32_HIDDEN;
-    int32_t q = F32_Q_MIN + (is_subnormal ? 0 : (int32_t)biased - 1);
-    int32_t k = is_power ? floor_log10_three_quarters_pow2(q) : floor_log10_pow2(q);
-    uint32_t units = shortest_careful(c, q, k, is_power ? 1 : 2);
-    while (units < 10000000u) {
-        units *= 10;
-        k--;
-    }
-    return align9(units, k);
-}
-
-/* magnitude: bits of a positive, finite, non-zero float32. */
-static inline struct digits9 digits_of(uint32_t magnitude)
-{
     uint32_t mantissa = magnitude & (F32_HIDDEN - 1);
+    struct units u;
     if (SL_UNLIKELY(mantissa == 0 || magnitude < F32_HIDDEN)) {
-        return digits_careful(magnitude);
+        u = shortest_careful(magnitude);
+        while (u.units < 10000000u) {
+            u.units *= 10;
+            u.exp10--;
+        }
+    } else {
+        uint32_t biased = magnitude >> F32_MANTISSA_BITS;
+        struct tens t = shortest_regular(mantissa | F32_HIDDEN, f32_steps[biased]);
+        u = (struct units){t.tens * 10 + t.last, f32_unit_exp10(biased)};
     }
-    int32_t q = F32_Q_MIN - 1 + (int32_t)(magnitude >> F32_MANTISSA_BITS);
-    int32_t k = floor_log10_pow2(q);
-    return align9(shortest_regular(mantissa | F32_HIDDEN, q, k), k);
+    uint32_t missing = (u.units < 100000000u) + (u.units < 10000000u);
+    u.units *= factor[missing];
+    uint32_t head = u.units / 100000000u;
+    return (struct digits9){eight_digits(u.units - head * 100000000u), head,
+                            u.exp10 + 8 - (int32_t)missing};
 }
 
 /* How many of the nine digits are left when trailing zeros go. */
 static inline uint32_t digits_count(uint64_t tail)
 {
-    return tail == 0 ? 1 : 9 - (uint32_t)__builtin_clzll(tail) / 8;
+    return tail == 0 ? 1 : 9 - (uint32_t)__builtin_ctzll(tail) / 8;
 }
 
 /* Where the digits of a positional text go, by decimal exponent -4..5. The text is begun with
@@ -186,35 +197,29 @@ static const struct layout layouts[GO_FIXED_MAX - GO_FIXED_MIN + 1] = {
     {0, 3, 8, 2}, {0, 4, 16, 3}, {0, 5, 24, 4}, {0, 6, 32, 5}, {0, 7, 40, 6},
 };
 
-#define ASCII_ZEROS 0x3030303030303030u
-
-static inline void put8(char *at, uint64_t bytes)
-{
-    memcpy(at, &bytes, 8);
-}
-
-static inline size_t put_positional(struct digits9 d, char *at)
+static size_t put_positional(struct digits9 d, char *at)
 {
     const struct layout *lay = &layouts[d.exp10 - GO_FIXED_MIN];
-    uint64_t text = d.tail | ASCII_ZEROS;
+    uint64_t text = digits_text(d.tail);
     uint32_t count = digits_count(d.tail);
-    uint32_t whole = (uint32_t)(d.exp10 + 1); /* digits before the point; wraps below 1 */
     memcpy(at, "0.000000", 8);
     at[lay->head] = (char)('0' + d.head);
     put8(at + lay->head + 1, text);
     put8(at + lay->rest, text >> lay->cut_bits);
     at[lay->point] = '.';
-    bool is_whole = d.exp10 >= 0 && count <= whole;
-    return is_whole ? whole : (size_t)count + lay->head + (lay->head == 0);
+    if (d.exp10 >= 0 && count <= (uint32_t)d.exp10 + 1) {
+        return (size_t)d.exp10 + 1; /* a whole number: no point */
+    }
+    return (size_t)count + lay->head + (lay->head == 0);
 }
 
-static inline size_t put_exponent(struct digits9 d, char *at)
+static size_t put_exponent(struct digits9 d, char *at)
 {
     uint32_t count = digits_count(d.tail);
     uint32_t magnitude = (uint32_t)(d.exp10 < 0 ? -d.exp10 : d.exp10);
     at[0] = (char)('0' + d.head);
     at[1] = '.';
-    put8(at + 2, d.tail | ASCII_ZEROS);
+    put8(at + 2, digits_text(d.tail));
     size_t len = count == 1 ? 1 : (size_t)count + 1;
     at[len] = 'e';
     at[len + 1] = d.exp10 < 0 ? '-' : '+';
@@ -222,30 +227,72 @@ static inline size_t put_exponent(struct digits9 d, char *at)
     return len + 4;
 }
 
-/* bits: a finite float32. */
-static inline size_t put_f32(uint32_t bits, char *at)
+/* bits: any finite float32. */
+static __attribute__((noinline)) size_t put_general(uint32_t bits, char *at)
 {
-    uint32_t magnitude = bits & 0x7fffffffu;
+    uint32_t magnitude = bits & F32_MAGNITUDE;
     size_t sign = bits >> 31;
     at[0] = '-';
-    if (SL_UNLIKELY(magnitude == 0)) {
-        at[sign] = '0';
+    at += sign;
+    if (magnitude == 0) {
+        at[0] = '0';
         return sign + 1;
     }
     struct digits9 d = digits_of(magnitude);
-    if (SL_LIKELY(d.exp10 >= GO_FIXED_MIN && d.exp10 <= GO_FIXED_MAX)) {
-        return sign + put_positional(d, at + sign);
+    if (d.exp10 >= GO_FIXED_MIN && d.exp10 <= GO_FIXED_MAX) {
+        return sign + put_positional(d, at);
     }
-    return sign + put_exponent(d, at + sign);
+    return sign + put_exponent(d, at);
+}
+
+/* The values of embeddings: from 2^-13 (0.000122) up to below 8 the place of the digits depends on
+ * the binary exponent alone. The eight digits of `tens` may begin with zeros; below 1 these are
+ * zeros behind the point as well, and from 1 on there is exactly one, which is cut. */
+struct window {
+    uint8_t cut_bits; /* leading digits of the eight that are not stored again at `at` */
+    uint8_t at;       /* where the rest goes */
+    uint8_t last_at;  /* where the ninth digit goes */
+    uint8_t whole;    /* all ones when the second digit is the one before the point, else 0 */
+};
+#define WINDOW_BIASED_MIN 114
+static const struct window windows[16] = {
+    {0, 4, 12, 0},    {0, 4, 12, 0},    {0, 4, 12, 0},                   /* 0.000122.. */
+    {0, 3, 11, 0},    {0, 3, 11, 0},    {0, 3, 11, 0},    {0, 3, 11, 0}, /* 0.00097.. */
+    {0, 2, 10, 0},    {0, 2, 10, 0},    {0, 2, 10, 0},                   /* 0.0156.. */
+    {8, 2, 9, 0},     {8, 2, 9, 0},     {8, 2, 9, 0},                    /* 0.125.. */
+    {16, 2, 8, 0xff}, {16, 2, 8, 0xff}, {16, 2, 8, 0xff},                /* 1.. */
+};
+
+/* bits: any finite float32. */
+ALWAYS_INLINE size_t put_f32(uint32_t bits, char *at)
+{
+    uint32_t biased = (bits & F32_MAGNITUDE) >> F32_MANTISSA_BITS;
+    uint32_t mantissa = bits & (F32_HIDDEN - 1);
+    if (SL_UNLIKELY(biased - WINDOW_BIASED_MIN >= SL_COUNT_OF(windows) || mantissa == 0)) {
+        return put_general(bits, at);
+    }
+    const struct window *win = &windows[biased - WINDOW_BIASED_MIN];
+    struct tens t = shortest_regular(mantissa | F32_HIDDEN, f32_steps[biased]);
+    uint64_t digits = eight_digits(t.tens);
+    uint64_t text = digits_text(digits);
+    uint32_t zeros = ((uint32_t)__builtin_ctzll(digits) / 8 + 1) & t.is_short;
+    size_t sign = bits >> 31;
+    at[0] = '-';
+    at += sign;
+    put8(at, 0x3030303030302e30u | (text >> 8 & win->whole)); /* "0.000000" or "d.000000" */
+    put8(at + win->at, text >> win->cut_bits);
+    at[win->last_at] = (char)('0' + t.last);
+    size_t len = win->last_at + 1u - zeros;
+    return sign + len - (len == 2); /* 3, not "3." */
 }
 
 size_t sl_f32_format(float v, char *at)
 {
     uint32_t bits;
     memcpy(&bits, &v, sizeof bits);
-    uint32_t magnitude = bits & 0x7fffffffu;
-    if (SL_UNLIKELY(magnitude >= F32_INFINITY_BITS)) {
-        if (magnitude > F32_INFINITY_BITS) {
+    uint32_t magnitude = bits & F32_MAGNITUDE;
+    if (SL_UNLIKELY(magnitude >= F32_INFINITY)) {
+        if (magnitude > F32_INFINITY) {
             memcpy(at, "NaN", 3);
             return 3;
         }
@@ -263,7 +310,7 @@ size_t sl_f32_array_format(const uint8_t *values, uint32_t count, char *at, uint
     for (uint32_t i = 0; i < count; i++) {
         uint32_t bits;
         memcpy(&bits, values + (size_t)i * 4, sizeof bits);
-        if (SL_UNLIKELY((bits & 0x7fffffffu) >= F32_INFINITY_BITS)) {
+        if (SL_UNLIKELY((bits & F32_MAGNITUDE) >= F32_INFINITY)) {
             memcpy(p, "null", 4);
             p += 4;
             nonfinite++;
@@ -320,13 +367,13 @@ size_t sl_f32_format_json(float v, char *at)
 {
     uint32_t bits;
     memcpy(&bits, &v, sizeof bits);
-    if ((bits & 0x7fffffffu) == 0) {
-        return put_f32(bits, at);
+    if ((bits & F32_MAGNITUDE) == 0) {
+        return put_general(bits, at);
     }
-    struct digits9 d = digits_of(bits & 0x7fffffffu);
+    struct digits9 d = digits_of(bits & F32_MAGNITUDE);
     char digits[9];
     digits[0] = (char)('0' + d.head);
-    put8(digits + 1, d.tail | ASCII_ZEROS);
+    put8(digits + 1, digits_text(d.tail));
     return put_json(bits >> 31, digits, digits_count(d.tail), d.exp10, at);
 }
 
