@@ -11,6 +11,7 @@
 
 #include "base/sync.h"
 #include "database/database.h"
+#include "database/phone.h"
 
 /* ---- keys.c: the one home of the key layout ----
  * m|0            | name                -> counters and format version (8 bytes LE)
@@ -143,13 +144,5 @@ void sli_offload_stop(struct sl_db *db);
 void sli_offload_wake(struct sl_db *db); /* a tenant became FREEZING or UNFREEZING */
 /* Removes the files of a deleted tenant or class (best effort, also swept at start). */
 void sli_offload_forget(struct sl_db *db, uint64_t shard_no);
-
-/* phone.cc (option `phone`): libphonenumber behind C. Fills what Weaviate's enrichment gives. */
-struct sli_phone {
-    bool is_valid;
-    uint64_t country_code, national;
-    char international_formatted[64], national_formatted[64];
-};
-bool sli_phone_parse(const char *input, const char *default_country, struct sli_phone *ret);
 
 #endif
