@@ -110,9 +110,9 @@ static sl_rc rocks_fail(const char *path, const char *what, char *text, struct s
     sl_rc rc;
     if (text_has(text, "No space left") || text_has(text, "Disk quota exceeded")) {
         rc = SL_FAIL(err, SL_ENOSPACE,
-                     "store %s: cannot %s: the disk is full (%s); free space, writing goes on "
-                     "within seconds without a restart",
-                     path, what, text);
+                     "store %s: cannot %s: the disk is full (%s); free at least %llu MiB, then "
+                     "writing goes on within seconds without a restart",
+                     path, what, text, WRITE_BUFFER_MAX >> 20);
     } else if (text_has(text, "Corruption")) {
         rc =
             SL_FAIL(err, SL_ECORRUPT,
