@@ -629,11 +629,9 @@ static sl_rc rocks_frozen(struct sl_kv *kv, struct sl_buf *out, struct sl_err *e
 static void rocks_close(struct sl_kv *kv)
 {
     struct rocks_kv *r = rocks_of(kv);
-    if (r->db != NULL && !r->is_read_only) {
-        /* What sl_kv_sync was told to skip is made durable at a clean stop. */
-        SL_IGNORE(sync_lead(r, r->sync.must_rewrite, NULL), "nothing that was promised is lost");
-    }
     if (r->db != NULL) {
+        r->is_sync_off = false; /* what it let slide is made durable at a clean stop */
+        SL_IGNORE(rocks_sync(kv, NULL), "every sync that was asked for got its own answer");
         rocksdb_close(r->db);
     }
     if (r->options != NULL) {
