@@ -80,6 +80,9 @@ static inline struct sl_bytes sl_rd_bytes(struct sl_rd *rd, uint64_t len)
         rd->is_short = true;
         return (struct sl_bytes){NULL, 0};
     }
+    if (len == 0) { /* no arithmetic on the NULL of an empty view */
+        return (struct sl_bytes){rd->all.ptr, 0};
+    }
     struct sl_bytes b = {rd->all.ptr + rd->at, (size_t)len};
     rd->at += (size_t)len;
     return b;

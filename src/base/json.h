@@ -42,8 +42,8 @@ void sl_json_raw(struct sl_json *w, struct sl_str json);
 void sl_json_time_ms(struct sl_json *w, int64_t wall_ns);
 void sl_json_time_ns(struct sl_json *w, int64_t wall_ns);
 
-/* Nesting depth of JSON text without parsing it, counting strings right; UINT32_MAX when unbalanced.
- * Asked before jansson so that a bomb of brackets costs one pass. */
+/* Nesting depth of JSON text without parsing it, counting strings right; UINT32_MAX when it is
+ * unbalanced. Asked before jansson so that a bomb of brackets costs one pass. */
 uint32_t sl_json_depth(struct sl_bytes text);
 
 #endif

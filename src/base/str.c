@@ -84,6 +84,9 @@ sl_rc sl_uuid_random(uint8_t ret_uuid[SL_UUID_SIZE], struct sl_err *err)
 void sl_hex_add(struct sl_buf *out, struct sl_bytes b)
 {
     size_t size;
+    if (b.len == 0) {
+        return;
+    }
     uint8_t *at = sl_mul_size(b.len, 2, &size) ? sl_buf_reserve(out, size) : NULL;
     if (at == NULL) {
         out->is_failed = true;

@@ -23,8 +23,8 @@ bool sl_base64_parse(struct sl_str text, struct sl_buf *out);       /* strict: p
 bool sl_percent_decode(struct sl_str text, struct sl_buf *out);     /* false: bad escape */
 void sl_percent_encode(struct sl_str text, struct sl_buf *out);     /* RFC 3986 unreserved stay */
 
-/* Offset of the first byte that is not valid UTF-8 (surrogates, overlong forms, > U+10FFFF are not),
- * or s.len when all is valid. */
+/* Offset of the first byte that is not valid UTF-8 (surrogates, overlong forms and numbers above
+ * U+10FFFF are not), or s.len when all is valid. */
 size_t sl_utf8_valid_len(struct sl_str s);
 
 /* Unix nanoseconds to text, UTC.
@@ -36,8 +36,8 @@ void sl_time_add_ns(struct sl_buf *out, int64_t wall_ns);
  * (range-checked days, hours 0-23, seconds 0-59, zone -23:59..+23:59). false: not a time.
  * ret_ns may be NULL; years outside 1678..2261 parse but set *ret_ns to INT64_MIN/MAX. */
 bool sl_time_parse(struct sl_str text, int64_t *ret_ns);
-/* The text Go's time.Time prints for it after parsing (RFC3339Nano: fraction trimmed of trailing zeros,
- * "Z" for +00:00, zone kept otherwise). false: not a time. */
+/* The text Go's time.Time prints for it after parsing (RFC3339Nano: fraction trimmed of trailing
+ * zeros, "Z" for +00:00, zone kept otherwise). false: not a time. */
 bool sl_time_normalize(struct sl_str text, struct sl_buf *out);
 
 bool sl_str_starts(struct sl_str s, const char *prefix);

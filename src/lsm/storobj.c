@@ -11,7 +11,7 @@
 #define MARSHALLER_VERSION 1
 #define KIND_OBJECT        1 /* the deprecated kind byte is still written, never asked */
 #define FLOAT_SIZE         4
-#define ENTRY_SIZE_MAX     16 /* of a vector beside name and values: msgpack heads, offset, counts */
+#define ENTRY_SIZE_MAX     16 /* of a vector beside name and values: heads, offset, counts */
 
 /* A reader that remembers the field at which the bytes ended. */
 struct field_rd {
