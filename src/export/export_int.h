@@ -1,0 +1,145 @@
+/* Inside of the export engine: the job and the steps that share it.
+ *
+ * A job is made by scheduler.c, planned by plan.c, run by runner.c (one conductor thread and P
+ * range workers), told by progress.c, recorded by metadata.c and journal.c. Fields are grouped by
+ * who may touch them. */
+#ifndef SL_EXPORT_EXPORT_INT_H
+#define SL_EXPORT_EXPORT_INT_H
+
+#include <jansson.h>
+#include <stdatomic.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/workers.h"
+#include "export/export.h"
+#include "parquet/parquet.h"
+
+#define SLI_METADATA_KEY "export_metadata.json"
+#define SLI_METADATA_MAX (256u << 20) /* 10^6 shards at 200 bytes each */
+
+enum sli_shard_state {
+    SLI_SHARD_TRANSFERRING,
+    SLI_SHARD_SUCCESS,
+    SLI_SHARD_FAILED,
+    SLI_SHARD_SKIPPED
+};
+const char *sli_shard_state_name(enum sli_shard_state s);
+
+struct sli_shard_job {
+    struct sl_shard shard; /* strings in job->arena */
+    uint32_t range_count;
+    _Atomic uint32_t ranges_left; /* 0: SUCCESS, unless failed */
+    _Atomic uint64_t rows;
+    atomic_bool is_failed;
+};
+struct sli_range {
+    uint32_t shard_idx;
+    uint32_t number; /* in the file name; unique among equal prefixes */
+    struct sl_range_key key;
+};
+
+struct sli_job {
+    /* Fixed once create returned. */
+    struct sl_arena arena;
+    struct sl_exports *ex;
+    struct sl_str id, backend_name, place; /* place: "/exports/id", as users see it */
+    struct sl_str root;                    /* where the backend writes */
+    struct sl_str freeze_name;
+    struct sl_export_settings settings; /* strings in arena */
+    struct sl_str *classes, *unknown;
+    uint32_t class_count, unknown_count;
+    struct sli_shard_job *shards;
+    uint32_t shard_count;
+    struct sli_range *ranges;
+    uint32_t range_count;
+    uint32_t worker_count;
+    uint64_t objects_total;
+    int64_t started_ns, started_mono_ns;
+    /* Owned by the conductor while running. */
+    struct sl_backend *backend;
+    struct sl_frozen *frozen;
+    struct sl_workers *uploaders;
+    struct sl_budget *parts;
+    struct sl_thread *conductor;
+    uint32_t ticker_id;
+    /* Counters; any thread. */
+    _Atomic uint32_t next_range, ranges_done, files_done;
+    _Atomic uint64_t rows, raw_bytes, sent_bytes, file_bytes, nonfinite, unsynced;
+    _Atomic int64_t first_byte_ns, sync_ns;
+    struct sl_cancel cancel; /* stops ranges: first error, user, shutdown */
+    /* Under mu (leaf). */
+    struct sl_mutex mu;
+    struct sl_cond ended;
+    enum sl_export_state state;
+    int64_t finished_ns;            /* 0 while running */
+    bool is_cancel_wanted, is_done; /* done: slot free, files of record written */
+    struct sl_err error;            /* first failure; text only when FAILED or CANCELED */
+    uint32_t error_shard;           /* index, UINT32_MAX none */
+    /* Under ex->mu. */
+    uint32_t refs;
+    struct sli_job *next;
+};
+
+struct sl_exports {
+    struct sl_exports_opts opts;
+    struct sl_str node_name; /* owned copy */
+    struct sl_mutex mu;      /* leaf: list, slot, flags */
+    struct sli_job *jobs;    /* newest first */
+    uint32_t job_count;
+    bool is_slot_taken, is_stopping;
+    char slot_id[129]; /* id of the slot's holder */
+    /* Opens a destination; tests put their own here. */
+    sl_rc (*open_backend)(struct sl_str name, struct sl_str root, struct sl_backend **ret,
+                          struct sl_err *err);
+};
+
+/* select.c: classes of the request, without duplicates; unknown names kept. */
+sl_rc sli_select(struct sl_source *src, const struct sl_export_request *request,
+                 struct sli_job *job, struct sl_err *err);
+/* plan.c */
+sl_rc sli_plan(struct sli_job *job, struct sl_err *err);
+void sli_file_name(const struct sli_job *job, const struct sli_range *range, struct sl_buf *out);
+uint32_t sli_range_count(uint64_t objects, uint32_t parallelism);
+/* row.c */
+extern const struct sl_pq_column sli_columns[];
+extern const uint32_t sli_column_count;
+sl_rc sli_row_put(struct sl_pq_writer *w, const struct sl_object *obj, enum sl_timestamp_unit unit,
+                  struct sl_buf *scratch, _Atomic uint64_t *nonfinite, struct sl_err *err);
+/* range.c: one range from cursor to closed file. */
+sl_rc sli_range_run(struct sli_job *job, const struct sli_range *range, struct sl_err *err);
+/* runner.c: starts the conductor, which runs the ranges and ends the job. */
+sl_rc sli_runner_start(struct sli_job *job, struct sl_err *err);
+/* metadata.c */
+void sli_metadata_write(struct sli_job *job, struct sl_buf *out);
+void sli_node_status_write(struct sli_job *job, struct sl_buf *out);
+sl_rc sli_metadata_put(struct sli_job *job, enum sl_put_mode mode, struct sl_err *err);
+sl_rc sli_node_status_put(struct sli_job *job, struct sl_err *err);
+/* progress.c */
+void sli_created_reply(struct sli_job *job, struct sl_buf *out);
+void sli_status_reply(struct sli_job *job, struct sl_buf *out);
+/* The reply of GET for an export known by its record only. */
+sl_rc sli_stored_reply(struct sl_exports *ex, struct sl_bytes metadata, struct sl_str place,
+                       bool is_listing, struct sl_buf *out, struct sl_err *err);
+void sli_shard_json(const struct sli_job *job, uint32_t idx, bool with_zero, struct sl_json *w);
+/* journal.c: one record per export in kv, so that a restart knows what was running. */
+sl_rc sli_journal_put(struct sli_job *job, enum sl_export_state state, bool is_final,
+                      struct sl_err *err);
+sl_rc sli_journal_drop(struct sli_job *job, struct sl_err *err); /* the id is free again */
+sl_rc sli_journal_has(struct sl_exports *ex, struct sl_str id, bool *ret, struct sl_err *err);
+sl_rc sli_recover(struct sl_exports *ex, struct sl_err *err);
+
+/* scheduler.c: one line per export that a killed process left; err NULL: it is ended now. */
+void sli_log_recovery(struct sl_str id, const struct sl_err *err, sl_rc rc);
+
+void sli_job_free(struct sli_job *job);
+struct sli_job *sli_job_new(struct sl_exports *ex);
+/* First failure wins; stops the ranges. shard UINT32_MAX: not of one shard. */
+void sli_job_fail(struct sli_job *job, uint32_t shard_idx, const struct sl_err *err, sl_rc rc);
+enum sl_export_state sli_job_state(struct sli_job *job);
+void sli_job_ref(struct sli_job *job);
+/* Is this the backend the job writes to? The module's name stands for the short one. */
+bool sli_is_backend(const struct sli_job *job, struct sl_str name);
+void sli_key(const struct sli_job *job, struct sl_str name, struct sl_buf *out); /* "<id>/<name>" */
+
+#endif

@@ -1,0 +1,173 @@
+/* Shards of the frozen view -> ranges with their file numbers.
+ *
+ * One range is one file. Counts come from the view, nothing is scanned. Two shards may share the
+ * prefix `{collection}_{shard}` (A_B + c, A + B_c): the members of such a group are sorted and each
+ * starts where the numbers of the one before end, so names never collide and an export without a
+ * clash has the names of the reference. Prefixes are compared without case, because the target may
+ * fold it. */
+#include "export/export_int.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+
+#define OBJECTS_MIN   50000  /* fewer in a range: one more file gains nothing */
+#define OBJECTS_MAX   500000 /* more in a range: files loaders refuse */
+#define FILE_NAME_MAX 255    /* of every file system we know */
+
+uint32_t sli_range_count(uint64_t objects, uint32_t parallelism)
+{
+    uint64_t n = SL_MIN((uint64_t)parallelism, objects / OBJECTS_MIN);
+    n = SL_MAX(n, (objects + OBJECTS_MAX - 1) / OBJECTS_MAX);
+    return (uint32_t)SL_MIN(SL_MAX(n, (uint64_t)1), (uint64_t)1000000);
+}
+
+static sl_rc list_shards(struct sli_job *job, struct sl_err *err)
+{
+    struct sl_shard **lists = sl_arena_array(&job->arena, struct sl_shard *, job->class_count);
+    uint32_t *counts = sl_arena_array(&job->arena, uint32_t, job->class_count);
+    if (lists == NULL || counts == NULL) {
+        return SL_NOMEM(err);
+    }
+    for (uint32_t i = 0; i < job->class_count; i++) {
+        sl_rc rc = job->frozen->ops->shards(job->frozen, job->classes[i], &job->arena, &lists[i],
+                                            &counts[i], err);
+        if (rc == SL_ENOTFOUND) {
+            return SL_FAIL(err, SL_EINTERNAL, "index not found for class %.*s",
+                           SL_STR_ARG(job->classes[i]));
+        }
+        SL_TRY(rc);
+        job->shard_count += counts[i];
+    }
+    job->shards = sl_arena_array(&job->arena, struct sli_shard_job, (size_t)job->shard_count + 1);
+    if (job->shards == NULL) {
+        return SL_NOMEM(err);
+    }
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < job->class_count; i++) {
+        for (uint32_t s = 0; s < counts[i]; s++) {
+            job->shards[n++].shard = lists[i][s];
+        }
+    }
+    return SL_OK;
+}
+
+static sl_rc add_ranges(struct sli_job *job, uint32_t shard_idx, uint32_t *cap, struct sl_err *err)
+{
+    struct sli_shard_job *s = &job->shards[shard_idx];
+    struct sl_range_key *keys = NULL;
+    uint32_t want = sli_range_count(s->shard.object_count, job->worker_count);
+    SL_TRY(job->frozen->ops->split(job->frozen, &s->shard, want, &job->arena, &keys,
+                                   &s->range_count, err));
+    if (job->range_count + s->range_count > *cap) {
+        uint32_t more = SL_MAX(*cap * 2, job->range_count + s->range_count);
+        struct sli_range *grown = sl_arena_array(&job->arena, struct sli_range, more);
+        if (grown == NULL) {
+            return SL_NOMEM(err);
+        }
+        if (job->range_count > 0) {
+            memcpy(grown, job->ranges, job->range_count * sizeof(*grown));
+        }
+        job->ranges = grown;
+        *cap = more;
+    }
+    for (uint32_t i = 0; i < s->range_count; i++) {
+        job->ranges[job->range_count++] =
+            (struct sli_range){.shard_idx = shard_idx, .number = i, .key = keys[i]};
+    }
+    atomic_store_explicit(&s->ranges_left, s->range_count, memory_order_relaxed);
+    job->objects_total += s->shard.object_count;
+    return SL_OK;
+}
+
+/* ---- numbers of colliding prefixes ---- */
+
+struct member {
+    char *prefix; /* lower-cased "class_shard" */
+    uint32_t shard_idx;
+    const struct sli_job *job;
+};
+
+static int by_prefix(const void *a, const void *b)
+{
+    const struct member *x = a, *y = b;
+    int c = strcmp(x->prefix, y->prefix);
+    if (c != 0) {
+        return c;
+    }
+    const struct sl_shard *s = &x->job->shards[x->shard_idx].shard;
+    const struct sl_shard *t = &y->job->shards[y->shard_idx].shard;
+    c = sl_bytes_cmp(sl_str_bytes(s->class_name), sl_str_bytes(t->class_name));
+    return c != 0 ? c : sl_bytes_cmp(sl_str_bytes(s->name), sl_str_bytes(t->name));
+}
+
+static sl_rc number_ranges(struct sli_job *job, struct sl_err *err)
+{
+    struct member *members =
+        sl_arena_array(&job->arena, struct member, (size_t)job->shard_count + 1);
+    uint32_t *first = sl_arena_array(&job->arena, uint32_t, (size_t)job->shard_count + 1);
+    if (members == NULL || first == NULL) {
+        return SL_NOMEM(err);
+    }
+    for (uint32_t i = 0; i < job->shard_count; i++) {
+        const struct sl_shard *s = &job->shards[i].shard;
+        SL_AUTO(sl_buf) text = SL_BUF_EMPTY;
+        sl_buf_addf(&text, "%.*s_%.*s", SL_STR_ARG(s->class_name), SL_STR_ARG(s->name));
+        for (size_t c = 0; c < text.len; c++) {
+            text.ptr[c] = (uint8_t)tolower(text.ptr[c]);
+        }
+        struct sl_str copy = sl_arena_str(&job->arena, sl_buf_str(&text));
+        if (text.is_failed || copy.ptr == NULL) {
+            return SL_NOMEM(err);
+        }
+        members[i] = (struct member){(char *)(uintptr_t)copy.ptr, i, job};
+    }
+    if (job->shard_count > 0) {
+        qsort(members, job->shard_count, sizeof(*members), by_prefix);
+    }
+    for (uint32_t i = 1; i < job->shard_count; i++) {
+        if (strcmp(members[i].prefix, members[i - 1].prefix) == 0) {
+            uint32_t before = members[i - 1].shard_idx;
+            first[members[i].shard_idx] = first[before] + job->shards[before].range_count;
+        }
+    }
+    for (uint32_t i = 0; i < job->range_count; i++) {
+        job->ranges[i].number += first[job->ranges[i].shard_idx];
+    }
+    return SL_OK;
+}
+
+void sli_file_name(const struct sli_job *job, const struct sli_range *range, struct sl_buf *out)
+{
+    const struct sl_shard *s = &job->shards[range->shard_idx].shard;
+    sl_buf_addf(out, "%.*s_%.*s_%04u.parquet", SL_STR_ARG(s->class_name), SL_STR_ARG(s->name),
+                range->number);
+}
+
+static sl_rc check_names(const struct sli_job *job, struct sl_err *err)
+{
+    for (uint32_t i = 0; i < job->range_count; i++) {
+        const struct sl_shard *s = &job->shards[job->ranges[i].shard_idx].shard;
+        /* Name and its temporary form: "_", number, ".parquet", ".", random and suffix around it.
+         */
+        size_t len = s->class_name.len + s->name.len + 1 + 11 + 8 + 32;
+        if (len > FILE_NAME_MAX) {
+            return SL_FAIL(err, SL_EINVAL,
+                           "class %.*s shard %.*s: the file name would be longer than %d bytes",
+                           SL_STR_ARG(s->class_name), SL_STR_ARG(s->name), FILE_NAME_MAX);
+        }
+    }
+    return SL_OK;
+}
+
+sl_rc sli_plan(struct sli_job *job, struct sl_err *err)
+{
+    uint32_t cap = 0;
+    SL_TRY(list_shards(job, err));
+    for (uint32_t i = 0; i < job->shard_count; i++) {
+        if (job->shards[i].shard.skip_reason.len == 0) {
+            SL_TRY(add_ranges(job, i, &cap, err));
+        }
+    }
+    SL_TRY(number_ranges(job, err));
+    return check_names(job, err);
+}

@@ -1,0 +1,189 @@
+/* Replies about a job: atomic counters -> JSON. Writes and probes nothing.
+ *
+ * Keys are those of the reference in alphabetical order, plus bytesWritten, etaSeconds,
+ * objectsExported, objectsTotal, percent, syncMs and unknownCollections, which clients ignore.
+ * completedAt is left out while it is unset. */
+#include "export/export_int.h"
+
+static enum sli_shard_state shard_state(const struct sli_job *job, uint32_t idx,
+                                        enum sl_export_state end)
+{
+    const struct sli_shard_job *s = &job->shards[idx];
+    if (s->shard.skip_reason.len > 0) {
+        return SLI_SHARD_SKIPPED;
+    }
+    if (atomic_load_explicit(&s->is_failed, memory_order_relaxed)) {
+        return SLI_SHARD_FAILED;
+    }
+    if (atomic_load_explicit(&s->ranges_left, memory_order_acquire) == 0) {
+        return SLI_SHARD_SUCCESS;
+    }
+    return end == SL_EXPORT_FAILED || end == SL_EXPORT_CANCELED ? SLI_SHARD_FAILED
+                                                                : SLI_SHARD_TRANSFERRING;
+}
+
+void sli_shard_json(const struct sli_job *job, uint32_t idx, bool with_zero, struct sl_json *w)
+{
+    const struct sli_shard_job *s = &job->shards[idx];
+    uint64_t rows = atomic_load_explicit(&s->rows, memory_order_relaxed);
+    sl_mutex_lock((struct sl_mutex *)(uintptr_t)&job->mu);
+    enum sl_export_state end = job->state;
+    bool has_error = job->error_shard == idx;
+    char error[SL_ERR_TEXT_SIZE];
+    memcpy(error, job->error.text, sizeof(error));
+    sl_mutex_unlock((struct sl_mutex *)(uintptr_t)&job->mu);
+    enum sli_shard_state state = shard_state(job, idx, end);
+    sl_json_obj(w);
+    if (has_error) {
+        sl_json_key(w, "error");
+        sl_json_text(w, error);
+    }
+    if (rows > 0 || with_zero) {
+        sl_json_key(w, "objectsExported");
+        sl_json_u64(w, rows);
+    }
+    if (s->shard.skip_reason.len > 0) {
+        sl_json_key(w, "skipReason");
+        sl_json_str(w, s->shard.skip_reason);
+    }
+    sl_json_key(w, "status");
+    sl_json_text(w, sli_shard_state_name(state));
+    sl_json_obj_end(w);
+}
+
+static void add_classes(const struct sli_job *job, struct sl_json *w)
+{
+    sl_json_key(w, "classes");
+    sl_json_arr(w);
+    for (uint32_t i = 0; i < job->class_count; i++) {
+        sl_json_str(w, job->classes[i]);
+    }
+    sl_json_arr_end(w);
+}
+
+static void add_unknown(const struct sli_job *job, struct sl_json *w)
+{
+    if (job->unknown_count == 0) {
+        return;
+    }
+    sl_json_key(w, "unknownCollections");
+    sl_json_arr(w);
+    for (uint32_t i = 0; i < job->unknown_count; i++) {
+        sl_json_str(w, job->unknown[i]);
+    }
+    sl_json_arr_end(w);
+}
+
+void sli_created_reply(struct sli_job *job, struct sl_buf *out)
+{
+    struct sl_json w = sl_json_over(out);
+    sl_json_obj(&w);
+    sl_json_key(&w, "backend");
+    sl_json_str(&w, job->backend_name);
+    add_classes(job, &w);
+    sl_json_key(&w, "id");
+    sl_json_str(&w, job->id);
+    sl_json_key(&w, "path");
+    sl_json_str(&w, job->place);
+    sl_json_key(&w, "startedAt");
+    sl_json_time_ms(&w, job->started_ns);
+    sl_json_key(&w, "status");
+    sl_json_text(&w, "STARTED");
+    add_unknown(job, &w);
+    sl_json_obj_end(&w);
+    sl_buf_add_u8(out, '\n');
+}
+
+/* Seconds left at the pace so far; nothing is told before there is a pace. */
+static void add_eta(const struct sli_job *job, uint64_t rows, struct sl_json *w)
+{
+    int64_t ns = sl_clock_mono_ns(job->ex->opts.clock) - job->started_mono_ns;
+    if (rows > 0 && rows <= job->objects_total && ns > 0) {
+        sl_json_key(w, "etaSeconds");
+        double left = (double)(job->objects_total - rows) * ((double)ns / 1e9) / (double)rows;
+        sl_json_f64(w, (double)(int64_t)(left * 10) / 10);
+    }
+}
+
+static void add_shard_status(const struct sli_job *job, struct sl_json *w)
+{
+    sl_json_key(w, "shardStatus");
+    sl_json_obj(w);
+    for (uint32_t i = 0; i < job->shard_count; i++) {
+        const struct sl_shard *s = &job->shards[i].shard;
+        if (i == 0 || !sl_str_eq(job->shards[i - 1].shard.class_name, s->class_name)) {
+            if (i > 0) {
+                sl_json_obj_end(w);
+            }
+            sl_json_key_str(w, s->class_name);
+            sl_json_obj(w);
+        }
+        sl_json_key_str(w, s->name);
+        sli_shard_json(job, i, false, w);
+    }
+    sl_json_obj_end(w);
+    sl_json_obj_end(w);
+}
+
+void sli_status_reply(struct sli_job *job, struct sl_buf *out)
+{
+    sl_mutex_lock(&job->mu);
+    bool is_done = job->is_done;
+    enum sl_export_state state = is_done ? job->state : SL_EXPORT_TRANSFERRING;
+    int64_t finished = is_done ? job->finished_ns : 0;
+    char error[SL_ERR_TEXT_SIZE];
+    memcpy(error, job->error.text, sizeof(error));
+    sl_mutex_unlock(&job->mu);
+    uint64_t rows = atomic_load_explicit(&job->rows, memory_order_relaxed);
+    uint64_t sent = atomic_load_explicit(&job->sent_bytes, memory_order_relaxed);
+    uint64_t stored = atomic_load_explicit(&job->file_bytes, memory_order_relaxed);
+    struct sl_json w = sl_json_over(out);
+    sl_json_obj(&w);
+    sl_json_key(&w, "backend");
+    sl_json_str(&w, job->backend_name);
+    sl_json_key(&w, "bytesWritten");
+    sl_json_u64(&w, state == SL_EXPORT_SUCCESS ? stored : SL_MAX(sent, stored));
+    add_classes(job, &w);
+    if (finished != 0) {
+        sl_json_key(&w, "completedAt");
+        sl_json_time_ms(&w, finished);
+    }
+    if (is_done && error[0] != '\0') {
+        sl_json_key(&w, "error");
+        sl_json_text(&w, error);
+    }
+    if (!is_done) {
+        add_eta(job, rows, &w);
+    }
+    sl_json_key(&w, "id");
+    sl_json_str(&w, job->id);
+    sl_json_key(&w, "objectsExported");
+    sl_json_u64(&w, rows);
+    sl_json_key(&w, "objectsTotal");
+    sl_json_u64(&w, job->objects_total);
+    sl_json_key(&w, "path");
+    sl_json_str(&w, job->place);
+    sl_json_key(&w, "percent");
+    double share =
+        job->objects_total == 0 ? (is_done ? 1 : 0) : (double)rows / (double)job->objects_total;
+    sl_json_f64(&w, (double)(int64_t)(share * 1000) / 10);
+    if (job->shard_count > 0 && state != SL_EXPORT_CANCELED) {
+        add_shard_status(job, &w);
+    }
+    sl_json_key(&w, "startedAt");
+    sl_json_time_ms(&w, job->started_ns);
+    sl_json_key(&w, "status");
+    sl_json_text(&w, sl_export_state_name(state));
+    if (is_done) {
+        sl_json_key(&w, "syncMs");
+        sl_json_i64(&w, atomic_load_explicit(&job->sync_ns, memory_order_relaxed) / 1000000);
+    }
+    int64_t took = (finished - job->started_ns) / 1000000;
+    if (finished != 0 && took != 0) {
+        sl_json_key(&w, "tookInMs");
+        sl_json_i64(&w, took);
+    }
+    add_unknown(job, &w);
+    sl_json_obj_end(&w);
+    sl_buf_add_u8(out, '\n');
+}

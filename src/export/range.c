@@ -1,0 +1,138 @@
+/* One range from cursor to closed file; reads like the list of steps it is. A range without rows
+ * makes no file: the file is opened at the first object. @threads range worker. */
+#include "base/stats.h"
+#include "export/export_int.h"
+
+#define ROW_GROUP_ROWS   122880
+#define ROW_GROUP_MAX    (64ull << 20)
+#define ROW_GROUP_MIN    (8ull << 20)
+#define PART_BYTES       (8ull << 20)
+#define CANCEL_LOOK_ROWS 64 /* asking the token is one load; looking at counters is not per row */
+
+/* Fixed at job start from memory and parallelism, never a reaction to free memory: half of a
+ * worker's share, because a row group waits compressed while its open pages fill. */
+static uint64_t group_bytes(const struct sli_job *job)
+{
+    uint64_t share = job->settings.memory_bytes / SL_MAX(job->worker_count, 1U);
+    return SL_MIN(SL_MAX(share / 2, (uint64_t)ROW_GROUP_MIN), (uint64_t)ROW_GROUP_MAX);
+}
+
+static sl_rc open_writer(struct sli_job *job, const struct sli_range *range,
+                         struct sl_pq_column *columns, struct sl_pq_writer **ret,
+                         struct sl_err *err)
+{
+    SL_AUTO(sl_buf) name = SL_BUF_EMPTY;
+    SL_AUTO(sl_buf) key = SL_BUF_EMPTY;
+    sli_file_name(job, range, &name);
+    sli_key(job, sl_buf_str(&name), &key);
+    SL_TRY(sl_buf_done(&name, err));
+    SL_TRY(sl_buf_done(&key, err));
+    struct sl_stream_opts stream = {.uploaders = job->uploaders,
+                                    .parts = job->parts,
+                                    .cancel = &job->cancel,
+                                    .part_bytes = PART_BYTES,
+                                    .sent_bytes = &job->sent_bytes};
+    struct sl_sink *sink = NULL;
+    SL_TRY(sl_stream_open(job->backend, sl_buf_str(&key), &stream, &sink, err));
+    memcpy(columns, sli_columns, sli_column_count * sizeof(*columns));
+    for (uint32_t i = 0; job->settings.is_json_annotated && i < sli_column_count; i++) {
+        bool is_json = columns[i].is_optional && strcmp(columns[i].name, "vector") != 0;
+        columns[i].annotation = is_json ? SL_PQ_JSON : columns[i].annotation;
+    }
+    bool is_small = job->settings.compression == SL_COMPRESSION_SMALL;
+    struct sl_pq_opts opts = {.columns = columns,
+                              .column_count = sli_column_count,
+                              .zstd_level = is_small ? 3 : 1,
+                              .is_huffman_off = is_small,
+                              .group_bytes = group_bytes(job),
+                              .group_rows = ROW_GROUP_ROWS,
+                              .sorted_column = 0,
+                              .raw_bytes = &job->raw_bytes};
+    sl_rc rc = sl_pq_writer_open(&opts, sink, ret, err);
+    if (rc != SL_OK) {
+        sl_sink_abort(sink);
+    }
+    return rc;
+}
+
+static void note_first_byte(struct sli_job *job)
+{
+    int64_t none = 0;
+    if (SL_UNLIKELY(atomic_load_explicit(&job->first_byte_ns, memory_order_relaxed) == 0) &&
+        atomic_load_explicit(&job->sent_bytes, memory_order_relaxed) > 0) {
+        int64_t since = sl_clock_mono_ns(job->ex->opts.clock) - job->started_mono_ns;
+        (void)atomic_compare_exchange_strong(&job->first_byte_ns, &none, SL_MAX(since, 1));
+    }
+}
+
+static sl_rc close_file(struct sli_job *job, const struct sli_range *range, struct sl_pq_writer *w,
+                        struct sl_err *err)
+{
+    const struct sl_shard *s = &job->shards[range->shard_idx].shard;
+    struct sl_pq_kv kvs[3] = {{SL_STR("collection"), s->class_name}};
+    uint32_t count = 1;
+    if (s->is_tenant) {
+        kvs[count++] = (struct sl_pq_kv){SL_STR("tenant"), s->name};
+    }
+    kvs[count++] = (struct sl_pq_kv){
+        SL_STR("timestamp_unit"), job->settings.unit == SL_UNIT_NS ? SL_STR("ns") : SL_STR("ms")};
+    struct sl_receipt receipt = {0};
+    int64_t begun = sl_clock_mono_ns(job->ex->opts.clock);
+    SL_TRY(sl_pq_writer_close(w, kvs, count, &receipt, err));
+    atomic_fetch_add_explicit(&job->sync_ns, sl_clock_mono_ns(job->ex->opts.clock) - begun,
+                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&job->file_bytes, receipt.size, memory_order_relaxed);
+    atomic_fetch_add_explicit(&job->files_done, 1, memory_order_relaxed);
+    sl_stat_add(SL_STAT_BYTES, receipt.size);
+    sl_stat_add(SL_STAT_FILES, 1);
+    return SL_OK;
+}
+
+/* Adds what was counted since the last look, so that the counters are not touched per row. */
+static void count_rows(struct sli_job *job, struct sli_shard_job *shard, uint64_t *pending)
+{
+    atomic_fetch_add_explicit(&shard->rows, *pending, memory_order_relaxed);
+    atomic_fetch_add_explicit(&job->rows, *pending, memory_order_relaxed);
+    sl_stat_add(SL_STAT_ROWS, *pending);
+    *pending = 0;
+    note_first_byte(job);
+}
+
+static sl_rc copy_rows(struct sli_job *job, const struct sli_range *range, struct sl_cursor *cur,
+                       struct sl_pq_column *columns, struct sl_pq_writer **w, struct sl_err *err)
+{
+    SL_AUTO(sl_buf) scratch = SL_BUF_EMPTY;
+    struct sli_shard_job *shard = &job->shards[range->shard_idx];
+    uint64_t pending = 0;
+    for (;;) {
+        const struct sl_object *obj = NULL;
+        if (SL_UNLIKELY(sl_cancel_is_set(&job->cancel))) {
+            return SL_ECANCELED;
+        }
+        sl_rc rc = sl_cursor_next(cur, &obj, err);
+        if (rc == SL_END) {
+            count_rows(job, shard, &pending);
+            return SL_OK;
+        }
+        SL_TRY(rc);
+        if (SL_UNLIKELY(*w == NULL)) {
+            SL_TRY(open_writer(job, range, columns, w, err));
+        }
+        SL_TRY(sli_row_put(*w, obj, job->settings.unit, &scratch, &job->nonfinite, err));
+        if (++pending == CANCEL_LOOK_ROWS) {
+            count_rows(job, shard, &pending);
+        }
+    }
+}
+
+sl_rc sli_range_run(struct sli_job *job, const struct sli_range *range, struct sl_err *err)
+{
+    SL_AUTO_PTR(sl_cursor) cur = NULL;
+    SL_AUTO_PTR(sl_pq_writer) w = NULL;
+    struct sl_pq_column columns[8];
+    sl_assert(sli_column_count <= SL_COUNT_OF(columns));
+    SL_TRY(job->frozen->ops->cursor(job->frozen, &job->shards[range->shard_idx].shard, &range->key,
+                                    &cur, err));
+    SL_TRY(copy_rows(job, range, cur, columns, &w, err));
+    return w == NULL ? SL_OK : close_file(job, range, sl_move(&w), err);
+}

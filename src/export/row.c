@@ -1,0 +1,175 @@
+/* Object -> the seven columns of layout `weaviate`. The only copy of raw values happens here, into
+ * the open pages of the writer; vector text is made in place there. */
+#include "base/num.h"
+#include "export/export_int.h"
+
+enum { ID, CREATED, UPDATED, VECTOR, NAMED, MULTI, PROPERTIES, COLUMN_COUNT };
+
+const struct sl_pq_column sli_columns[] = {
+    [ID] = {"id", SL_PQ_BYTE_ARRAY, false, SL_PQ_STRING, SL_PQ_STATS_FULL, SL_PQ_ZSTD},
+    [CREATED] = {"creation_time", SL_PQ_INT64, false, SL_PQ_INT_64, SL_PQ_STATS_FULL, SL_PQ_ZSTD},
+    [UPDATED] = {"update_time", SL_PQ_INT64, false, SL_PQ_INT_64, SL_PQ_STATS_FULL, SL_PQ_ZSTD},
+    [VECTOR] = {"vector", SL_PQ_BYTE_ARRAY, true, SL_PQ_NONE, SL_PQ_STATS_NULLS,
+                SL_PQ_ZSTD_HUFFMAN},
+    [NAMED] = {"named_vectors", SL_PQ_BYTE_ARRAY, true, SL_PQ_NONE, SL_PQ_STATS_NULLS,
+               SL_PQ_ZSTD_HUFFMAN},
+    [MULTI] = {"multi_vectors", SL_PQ_BYTE_ARRAY, true, SL_PQ_NONE, SL_PQ_STATS_NULLS,
+               SL_PQ_ZSTD_HUFFMAN},
+    [PROPERTIES] = {"properties", SL_PQ_BYTE_ARRAY, true, SL_PQ_NONE, SL_PQ_STATS_NULLS,
+                    SL_PQ_ZSTD},
+};
+const uint32_t sli_column_count = COLUMN_COUNT;
+_Static_assert(SL_COUNT_OF(sli_columns) == COLUMN_COUNT, "one definition per column");
+
+#define NS_PER_MS 1000000
+
+/* Never clamps or wraps: a time that does not fit is the object's fault and is told. */
+static sl_rc time_of(int64_t ms, enum sl_timestamp_unit unit, int64_t *ret, struct sl_err *err)
+{
+    if (unit == SL_UNIT_MS) {
+        *ret = ms;
+        return SL_OK;
+    }
+    if (__builtin_mul_overflow(ms, (int64_t)NS_PER_MS, ret)) {
+        return SL_FAIL(
+            err, SL_ECORRUPT,
+            "time %lld ms does not fit nanoseconds; export with SLUICE_TIMESTAMP_UNIT=ms",
+            (long long)ms);
+    }
+    return SL_OK;
+}
+
+static char *put_text(char *at, const void *text, size_t len)
+{
+    memcpy(at, text, len);
+    return at + len;
+}
+
+/* `"name":` with a comma before it unless it is the first. Names need no escapes: [_A-Za-z0-9]. */
+static char *put_name(char *at, struct sl_str name, bool is_first)
+{
+    if (!is_first) {
+        *at++ = ',';
+    }
+    *at++ = '"';
+    at = put_text(at, name.ptr, name.len);
+    return put_text(at, "\":", 2);
+}
+
+static char *put_floats(char *at, struct sl_bytes floats, uint64_t *nonfinite)
+{
+    return at + sl_f32_array_format(floats.ptr, (uint32_t)(floats.len / 4), at, nonfinite);
+}
+
+static void put_named(struct sl_pq_writer *w, const struct sl_object *obj, uint64_t *nonfinite)
+{
+    if (obj->named_count == 0) {
+        sl_pq_put_null(w, NAMED);
+        return;
+    }
+    size_t max = 2;
+    for (uint32_t i = 0; i < obj->named_count; i++) {
+        max += obj->named[i].name.len + 4 + SL_F32_ARRAY_MAX(obj->named[i].floats.len / 4);
+    }
+    char *start = (char *)sl_pq_reserve(w, NAMED, max);
+    if (start == NULL) {
+        return; /* sticky in the writer */
+    }
+    char *at = start;
+    *at++ = '{';
+    for (uint32_t i = 0; i < obj->named_count; i++) {
+        at = put_name(at, obj->named[i].name, i == 0);
+        at = put_floats(at, obj->named[i].floats, nonfinite);
+    }
+    *at++ = '}';
+    sl_pq_put_reserved(w, NAMED, (size_t)(at - start));
+}
+
+static sl_rc put_rows(const struct sl_multi_vector *mv, struct sl_buf *scratch, char **at,
+                      uint64_t *nonfinite, struct sl_err *err)
+{
+    struct sl_rd rd = sl_rd_over(mv->body);
+    *(*at)++ = '[';
+    for (uint32_t r = 0; r < mv->row_count; r++) {
+        struct sl_bytes floats = {0};
+        SL_TRY(sl_multi_vector_row(mv, &rd, scratch, &floats, err));
+        if (r > 0) {
+            *(*at)++ = ',';
+        }
+        *at = put_floats(*at, floats, nonfinite);
+    }
+    *(*at)++ = ']';
+    return SL_OK;
+}
+
+static sl_rc put_multi(struct sl_pq_writer *w, const struct sl_object *obj, struct sl_buf *scratch,
+                       uint64_t *nonfinite, struct sl_err *err)
+{
+    if (obj->multi_count == 0) {
+        sl_pq_put_null(w, MULTI);
+        return SL_OK;
+    }
+    /* A row needs its text, two brackets and a comma; its floats are at least 4 (old form 5) bytes.
+     */
+    size_t max = 2;
+    for (uint32_t i = 0; i < obj->multi_count; i++) {
+        max += obj->multi[i].name.len + 6 + SL_F32_ARRAY_MAX(obj->multi[i].body.len / 4) +
+               (size_t)obj->multi[i].row_count * 3;
+    }
+    char *start = (char *)sl_pq_reserve(w, MULTI, max);
+    if (start == NULL) {
+        return SL_OK;
+    }
+    char *at = start;
+    *at++ = '{';
+    for (uint32_t i = 0; i < obj->multi_count; i++) {
+        at = put_name(at, obj->multi[i].name, i == 0);
+        SL_TRY(put_rows(&obj->multi[i], scratch, &at, nonfinite, err));
+    }
+    *at++ = '}';
+    sl_pq_put_reserved(w, MULTI, (size_t)(at - start));
+    return SL_OK;
+}
+
+static sl_rc put_row(struct sl_pq_writer *w, const struct sl_object *obj,
+                     enum sl_timestamp_unit unit, struct sl_buf *scratch, uint64_t *nonfinite,
+                     struct sl_err *err)
+{
+    int64_t created = 0, updated = 0;
+    char id[SL_UUID_TEXT_SIZE];
+    SL_TRY(time_of(obj->create_ms, unit, &created, err));
+    SL_TRY(time_of(obj->update_ms, unit, &updated, err));
+    sl_uuid_format(obj->uuid, id);
+    sl_pq_put_bytes(w, ID, SL_BYTES(id, sizeof(id)));
+    sl_pq_put_i64(w, CREATED, created);
+    sl_pq_put_i64(w, UPDATED, updated);
+    if (obj->vector.len > 0) {
+        sl_pq_put_bytes(w, VECTOR, obj->vector);
+    } else {
+        sl_pq_put_null(w, VECTOR);
+    }
+    put_named(w, obj, nonfinite);
+    SL_TRY(put_multi(w, obj, scratch, nonfinite, err));
+    if (obj->properties.len == 0 || sl_str_is(sl_bytes_str(obj->properties), "null")) {
+        sl_pq_put_null(w, PROPERTIES);
+    } else {
+        sl_pq_put_bytes(w, PROPERTIES, obj->properties);
+    }
+    return sl_pq_row_end(w, err);
+}
+
+sl_rc sli_row_put(struct sl_pq_writer *w, const struct sl_object *obj, enum sl_timestamp_unit unit,
+                  struct sl_buf *scratch, _Atomic uint64_t *nonfinite, struct sl_err *err)
+{
+    uint64_t seen = 0;
+    sl_rc rc = put_row(w, obj, unit, scratch, &seen, err);
+    if (SL_UNLIKELY(seen > 0)) {
+        atomic_fetch_add_explicit(nonfinite, seen, memory_order_relaxed);
+    }
+    if (SL_UNLIKELY(rc != SL_OK)) {
+        char id[SL_UUID_TEXT_SIZE];
+        sl_uuid_format(obj->uuid, id);
+        sl_err_prefix(err, "object %.*s", SL_UUID_TEXT_SIZE, id);
+    }
+    return rc;
+}
