@@ -9,7 +9,7 @@ sl_rc sl_random_bytes(uint8_t *ret, size_t len, struct sl_err *err)
 {
     while (len > 0) {
         int part = len < INT_MAX ? (int)len : INT_MAX;
-        if (RAND_bytes(ret, part) != 1) {
+        if (RAND_bytes(ret, part) != 1) { /* uncovered: OpenSSL cannot be made to fail here */
             return SL_FAIL(err, SL_EINTERNAL,
                            "the random generator of OpenSSL failed; is /dev/urandom there?");
         }

@@ -257,8 +257,8 @@ void sl_json_time_ns(struct sl_json *w, int64_t wall_ns)
 
 uint32_t sl_json_depth(struct sl_bytes text)
 {
-    uint32_t depth = 0;
-    uint32_t deepest = 0;
+    size_t depth = 0;
+    size_t deepest = 0;
     bool is_string = false;
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.ptr[i];
@@ -268,9 +268,6 @@ uint32_t sl_json_depth(struct sl_bytes text)
         } else if (c == '"') {
             is_string = true;
         } else if (c == '{' || c == '[') {
-            if (depth == UINT32_MAX - 1) {
-                return UINT32_MAX;
-            }
             depth++;
             deepest = SL_MAX(deepest, depth);
         } else if (c == '}' || c == ']') {
@@ -280,5 +277,5 @@ uint32_t sl_json_depth(struct sl_bytes text)
             depth--;
         }
     }
-    return depth == 0 && !is_string ? deepest : UINT32_MAX;
+    return depth == 0 && !is_string ? (uint32_t)SL_MIN(deepest, UINT32_MAX) : UINT32_MAX;
 }
