@@ -181,7 +181,7 @@ static sl_rc put_stored(struct sli_request *req, struct sl_db_where where,
             return SL_FAIL(err, items[i].rc, "%s", items[i].error);
         }
     }
-    return SL_OK;
+    return sli_request_commit(req, err);
 }
 
 sl_rc sl_db_put_stored(struct sl_db *db, struct sl_db_where where, struct sl_object *objects,

@@ -61,6 +61,7 @@ struct sli_request {
     struct sl_object *object; /* scratch: fields of the object at hand */
     struct sl_buf stored;     /* scratch: its bytes */
     struct sl_buf old;        /* scratch: the stored bytes before this request */
+    uint64_t changed_count;   /* objects in `batch` that wait for the commit */
     int64_t now_ms;
     bool has_schema_lock, has_stripes;
     bool checks_references; /* targets of references must exist */
@@ -93,14 +94,17 @@ sl_rc sli_request_lock_stripes(struct sli_request *req, struct sli_item *items, 
 sl_rc sli_request_read(struct sli_request *req, const struct sli_shard *shard,
                        const uint8_t uuid[SL_UUID_SIZE], struct sl_err *err);
 enum sli_must { SLI_MAY_EXIST, SLI_MUST_NOT_EXIST, SLI_MUST_EXIST };
-/* Puts all items that are not refused in one commit; stripes are held. Refuses single items (dims,
- * existence). MUST_EXIST keeps the creation time of the old object. */
+/* Puts all items that are not refused into the kv batch; stripes are held until the commit. Refuses
+ * single items (dims, existence). MUST_EXIST keeps the creation time of the old object. */
 sl_rc sli_request_store(struct sli_request *req, struct sli_item *items, uint32_t count,
                         enum sli_must must, struct sl_err *err);
-/* Removes an object that req->object says exists; stripes are held. */
+/* Puts the removal of an object that is there into the kv batch; stripes are held. */
 sl_rc sli_request_remove(struct sli_request *req, const struct sli_shard *shard,
                          const uint8_t uuid[SL_UUID_SIZE], struct sl_err *err);
-/* Gives all locks back and makes what was committed durable. */
+/* Commits what waits, if anything. Replies are written before, so that running out of memory for
+ * one cannot refuse a request that was carried out. */
+sl_rc sli_request_commit(struct sli_request *req, struct sl_err *err);
+/* Commits, gives all locks back and makes everything durable. */
 sl_rc sli_request_finish(struct sli_request *req, struct sl_err *err);
 /* Views of an item as the fields of a stored object, in req->object. */
 void sli_item_fields(struct sli_request *req, const struct sli_item *item);

@@ -336,6 +336,11 @@ sl_rc sl_db_reference_delete(struct sl_db *db, struct sl_db_where where, struct 
 static sl_rc parse_source(struct sl_str from, struct sli_beacon *ret, struct sl_str *ret_property,
                           struct sl_err *err)
 {
+    if (from.len == 0) {
+        return SL_FAIL(err, SL_EINVAL,
+                       "invalid cref URI: 'from' must be a text of format "
+                       "'weaviate://localhost/<class>/<uuid>/<property>'");
+    }
     size_t slash = from.len;
     while (slash > 0 && from.ptr[slash - 1] != '/') {
         slash--;
@@ -448,6 +453,7 @@ static sl_rc batch_all(struct sli_request *req, json_t *body, struct sl_buf *out
         /* Locks per line: each reads, changes and commits one object. */
         sli_request_lock(req);
         l.rc = batch_line(req, &l, &cause);
+        l.rc = l.rc == SL_OK ? sli_request_commit(req, &cause) : l.rc;
         sli_request_unlock(req);
         if (l.rc != SL_OK && l.rc != SL_EINVAL && l.rc != SL_ENOTFOUND && l.rc != SL_EREFUSED) {
             return SL_FAIL(err, l.rc, "%s", sl_err_text(&cause, l.rc));

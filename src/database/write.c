@@ -299,6 +299,11 @@ static sl_rc supersede(struct sli_request *req, struct sli_item *items, uint32_t
     return SL_OK;
 }
 
+static struct sl_bytes item_bytes(const struct sli_item *item, size_t at, size_t len)
+{
+    return len == 0 ? (struct sl_bytes){NULL, 0} : SL_BYTES(item->data.ptr + at, len);
+}
+
 void sli_item_fields(struct sli_request *req, const struct sli_item *item)
 {
     struct sl_object *obj = req->object;
@@ -308,12 +313,12 @@ void sli_item_fields(struct sli_request *req, const struct sli_item *item)
     obj->create_ms = item->create_ms;
     obj->update_ms = item->update_ms;
     obj->class_name = c->name;
-    obj->properties = SL_BYTES(item->data.ptr + item->properties_at, item->properties_len);
+    obj->properties = item_bytes(item, item->properties_at, item->properties_len);
     obj->vector = obj->additional = obj->vector_weights = (struct sl_bytes){0};
     obj->named_count = obj->multi_count = 0;
     for (uint32_t i = 0; i < item->vec_count; i++) {
         const struct sli_vec *v = &item->vecs[i];
-        struct sl_bytes bytes = SL_BYTES(item->data.ptr + v->at, v->len);
+        struct sl_bytes bytes = item_bytes(item, v->at, v->len);
         if (v->slot == 0) {
             obj->vector = bytes;
         } else if (c->vectors[v->slot - 1].is_multi) {
@@ -326,7 +331,7 @@ void sli_item_fields(struct sli_request *req, const struct sli_item *item)
     }
 }
 
-/* Adds one object to the batch; *ret_is_new says whether the count grows. */
+/* Adds one object to the kv batch; *ret_is_new says whether the count grows. */
 static sl_rc store_item(struct sli_request *req, struct sli_item *item, enum sli_must must,
                         bool *ret_is_new, struct sl_err *err)
 {
@@ -424,8 +429,7 @@ sl_rc sli_request_store(struct sli_request *req, struct sli_item *items, uint32_
         return SL_OK; /* dims of refused objects are not recorded either */
     }
     put_dims(req);
-    SL_TRY(sl_kv_commit(req->db->kv, req->batch, err));
-    sl_stat_add(SL_STAT_OBJECTS_WRITTEN, stored_count);
+    req->changed_count = stored_count;
     return SL_OK;
 }
 
@@ -437,13 +441,24 @@ sl_rc sli_request_remove(struct sli_request *req, const struct sli_shard *shard,
     struct sli_key count = sli_key_count(shard->number);
     sl_kv_batch_delete(req->batch, sli_key_view(&key));
     sl_kv_batch_add(req->batch, sli_key_view(&count), -1);
+    req->changed_count = 1;
+    return SL_OK;
+}
+
+sl_rc sli_request_commit(struct sli_request *req, struct sl_err *err)
+{
+    if (req->changed_count == 0) {
+        return SL_OK;
+    }
     SL_TRY(sl_kv_commit(req->db->kv, req->batch, err));
-    sl_stat_add(SL_STAT_OBJECTS_WRITTEN, 1);
+    sl_stat_add(SL_STAT_OBJECTS_WRITTEN, req->changed_count);
+    req->changed_count = 0;
     return SL_OK;
 }
 
 sl_rc sli_request_finish(struct sli_request *req, struct sl_err *err)
 {
+    SL_TRY(sli_request_commit(req, err));
     sli_request_unlock(req);
     return sl_kv_sync(req->db->kv, err);
 }
