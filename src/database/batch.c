@@ -5,9 +5,9 @@
  * and, for stored objects as they are, by benchmarks and importers. */
 #include "database/object_int.h"
 
-/* Objects of one request: a body of 100 MB can hold more than anybody sends (clients send 100 to
- * 1000), and the items of a request are all in memory at once. */
-#define BATCH_OBJECTS_MAX 1000000
+/* Objects of one request. Clients send 100 to 1000; an item is about 200 bytes beside its data, so
+ * that this many empty objects in a body still fit the memory of requests. */
+#define BATCH_OBJECTS_MAX 100000
 
 /* Single objects name the step that refused them, batches do not. */
 static const char *batch_words(const struct sli_item *item)

@@ -41,29 +41,13 @@ static size_t value_end(struct sl_str text, size_t at)
     return text.len;
 }
 
-static uint32_t members_max(struct sl_str text)
+/* Walks the members and notes them in `list` (NULL: only counts them). Returns the index at which
+ * it stopped: that of the closing brace when the text is whole. */
+static size_t walk(struct sl_str json, struct sli_member *list, uint32_t *ret_count)
 {
-    uint32_t count = 1;
-    for (size_t i = 0; i < text.len; i++) {
-        count += text.ptr[i] == ',';
-    }
-    return count;
-}
-
-sl_rc sli_members_split(struct sl_arena *arena, struct sl_str json, struct sli_members *ret,
-                        struct sl_err *err)
-{
-    *ret = (struct sli_members){0};
-    if (json.len == 0 || sl_str_is(json, "null") || sl_str_is(json, "{}")) {
-        return SL_OK;
-    }
-    struct sli_member *list = sl_arena_array(arena, struct sli_member, members_max(json));
-    if (list == NULL) {
-        return SL_NOMEM(err);
-    }
-    uint32_t count = 0;
     size_t at = 0;
     char opener = '{';
+    uint32_t count = 0;
     while (at + 1 < json.len && json.ptr[at] == opener && json.ptr[at + 1] == '"') {
         size_t name_at = at + 2;
         size_t name_end = string_end(json, at + 1);
@@ -72,15 +56,35 @@ sl_rc sli_members_split(struct sl_arena *arena, struct sl_str json, struct sli_m
         }
         size_t value_at = name_end + 1;
         at = value_end(json, value_at);
-        list[count].name = (struct sl_str){json.ptr + name_at, name_end - 1 - name_at};
-        list[count].json = (struct sl_str){json.ptr + value_at, at - value_at};
+        if (list != NULL) {
+            list[count].name = (struct sl_str){json.ptr + name_at, name_end - 1 - name_at};
+            list[count].json = (struct sl_str){json.ptr + value_at, at - value_at};
+        }
         count++;
         opener = ',';
     }
+    *ret_count = count;
+    return at;
+}
+
+sl_rc sli_members_split(struct sl_arena *arena, struct sl_str json, struct sli_members *ret,
+                        struct sl_err *err)
+{
+    uint32_t count = 0;
+    *ret = (struct sli_members){0};
+    if (json.len == 0 || sl_str_is(json, "null") || sl_str_is(json, "{}")) {
+        return SL_OK;
+    }
+    size_t at = walk(json, NULL, &count);
     if (count == 0 || at + 1 != json.len || json.ptr[at] != '}') {
         return SL_FAIL(err, SL_ECORRUPT,
                        "stored properties: not a JSON object at offset %zu of %zu", at, json.len);
     }
+    struct sli_member *list = sl_arena_array(arena, struct sli_member, count);
+    if (list == NULL) {
+        return SL_NOMEM(err);
+    }
+    (void)walk(json, list, &count);
     *ret = (struct sli_members){list, count};
     return SL_OK;
 }

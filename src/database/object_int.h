@@ -17,6 +17,8 @@ struct sli_target {
     struct sli_shard *shard;
     uint32_t *dims;    /* per slot; 0 = no vector was ever written */
     bool *is_dims_set; /* per slot: this request records them */
+    int64_t doc_count; /* objects this request puts, each with a doc id of its own */
+    int64_t new_count; /* of those, how many were not there before */
     struct sli_target *next;
 };
 

@@ -164,23 +164,21 @@ static sl_rc changed_list(enum change change, struct sl_str stored, struct sl_st
     return sl_buf_done(list, err);
 }
 
-static const struct sli_property *find_reference(const struct sli_class *c, struct sl_str name,
-                                                 struct sl_err *err)
+static sl_rc find_reference(const struct sli_class *c, struct sl_str name,
+                            const struct sli_property **ret, struct sl_err *err)
 {
     const struct sli_property *p = sli_property_find(c->properties, c->property_count, name);
     if (p == NULL) {
-        SL_IGNORE(
-            SL_FAIL(err, SL_EINVAL,
-                    "no such prop with name '%.*s' found in class '%.*s' in the schema. Check "
-                    "your schema files for which properties in this class are available",
-                    SHOWN(name), SL_STR_ARG(c->name)),
-            "the caller returns it");
-    } else if (p->type != SLI_REFERENCE) {
-        SL_IGNORE(SL_FAIL(err, SL_EINVAL, "property '%.*s' is not a reference-type", SHOWN(name)),
-                  "the caller returns it");
-        return NULL;
+        return SL_FAIL(err, SL_EINVAL,
+                       "no such prop with name '%.*s' found in class '%.*s' in the schema. Check "
+                       "your schema files for which properties in this class are available",
+                       SHOWN(name), SL_STR_ARG(c->name));
     }
-    return p;
+    if (p->type != SLI_REFERENCE) {
+        return SL_FAIL(err, SL_EINVAL, "property '%.*s' is not a reference-type", SHOWN(name));
+    }
+    *ret = p;
+    return SL_OK;
 }
 
 /* What is to be changed, resolved against the schema at hand. */
@@ -258,10 +256,7 @@ static sl_rc edit_locked(struct sli_request *req, struct sl_db_where where, stru
         return SL_FAIL(err, SL_ENOTFOUND, "class \"%.*s\" not found in schema",
                        SHOWN(where.class_name));
     }
-    e.property = find_reference(e.class, property, err);
-    if (e.property == NULL) {
-        return SL_EINVAL;
-    }
+    SL_TRY(find_reference(e.class, property, &e.property, err));
     struct sli_values ctx = {.req = req, .class = e.class, .tenant = where.tenant};
     SL_TRY(resolve_elements(&ctx, e.property, refs, &e.elements, err));
     SL_TRY(
@@ -378,10 +373,7 @@ static sl_rc batch_line(struct sli_request *req, struct line *l, struct sl_err *
         return SL_FAIL(err, SL_EINVAL, "class \"%.*s\" not found in schema",
                        SHOWN(source.class_name));
     }
-    e.property = find_reference(e.class, property, err);
-    if (e.property == NULL) {
-        return SL_EINVAL;
-    }
+    SL_TRY(find_reference(e.class, property, &e.property, err));
     struct sli_values ctx = {.req = req, .class = e.class, .tenant = l->tenant};
     SL_TRY(sli_beacon_resolve(&ctx, e.property, l->to, &target, err));
     sli_beacon_add(&text, &target);

@@ -116,8 +116,7 @@ static sl_rc prepare_all(struct sli_request *req, const struct sli_input *inputs
 }
 
 /* Makes the classes and properties that were missing; each object for itself when they do not go
- * together, so that one bad object does not keep the others from theirs. What stays missing is
- * told by the second preparation, what auto-schema itself refused is told by its own sentence. */
+ * together, so that one bad object does not keep the others from theirs. */
 static sl_rc make_schema(struct sli_request *req, const struct sli_input *inputs,
                          struct sli_item *items, uint32_t count, struct sl_err *err)
 {
@@ -131,13 +130,12 @@ static sl_rc make_schema(struct sli_request *req, const struct sli_input *inputs
             objects[n++] = inputs[i].object;
         }
     }
-    if (n == 0 || sli_auto_schema(req->db, objects, n, err) == SL_OK) {
+    struct sl_err cause = {0};
+    if (n == 0 || sli_auto_schema(req->db, objects, n, &cause) == SL_OK) {
         return SL_OK;
     }
     for (uint32_t i = 0; i < count; i++) {
-        struct sl_err cause = {0};
         json_t *object = inputs[i].object;
-        items[i].rc = SL_OK;
         sl_rc rc = items[i].needs_schema ? sli_auto_schema(req->db, &object, 1, &cause) : SL_OK;
         if (rc != SL_OK) {
             SL_TRY(sli_item_refuse(req, &items[i], SLI_AT_VALIDATE, rc, &cause, err));
@@ -157,6 +155,36 @@ static sl_rc make_tenants(struct sli_request *req, const struct sli_input *input
         sl_rc rc = sli_tenant_auto(req->db, inputs[i].class_name, inputs[i].tenant, &cause);
         if (rc != SL_OK) {
             SL_TRY(sli_item_refuse(req, &items[i], SLI_AT_ROUTE, rc, &cause, err));
+        }
+    }
+    return SL_OK;
+}
+
+/* Makes what was missing and prepares all again. An item that is still refused keeps the sentence
+ * of what could not be made for it: that is the cause, the rest follows from it. */
+static sl_rc make_and_repeat(struct sli_request *req, const struct sli_input *inputs,
+                             struct sli_item *items, uint32_t count, struct sl_err *err)
+{
+    bool needs_more = false;
+    struct sli_item *first = sl_arena_array(&req->arena, struct sli_item, count);
+    if (first == NULL) {
+        return SL_NOMEM(err);
+    }
+    sli_request_unlock(req);
+    for (uint32_t i = 0; i < count; i++) {
+        first[i].needs_schema = items[i].needs_schema && req->db->opts.is_auto_schema;
+        first[i].needs_tenant = items[i].needs_tenant;
+    }
+    SL_TRY(make_schema(req, inputs, first, count, err));
+    SL_TRY(make_tenants(req, inputs, first, count, err));
+    sli_items_fini(items, count);
+    memset(items, 0, count * sizeof *items);
+    SL_TRY(prepare_all(req, inputs, items, count, &needs_more, err));
+    for (uint32_t i = 0; i < count; i++) {
+        if (first[i].rc != SL_OK && (items[i].rc != SL_OK || items[i].target == NULL)) {
+            items[i].rc = first[i].rc;
+            items[i].stage = first[i].stage;
+            items[i].error = first[i].error;
         }
     }
     return SL_OK;
@@ -183,14 +211,7 @@ sl_rc sli_items_prepare(struct sli_request *req, const struct sli_input *inputs,
     bool needs_more = false;
     SL_TRY(prepare_all(req, inputs, items, count, &needs_more, err));
     if (needs_more) {
-        sli_request_unlock(req);
-        if (req->db->opts.is_auto_schema) {
-            SL_TRY(make_schema(req, inputs, items, count, err));
-        }
-        SL_TRY(make_tenants(req, inputs, items, count, err));
-        sli_items_fini(items, count);
-        memset(items, 0, count * sizeof *items);
-        SL_TRY(prepare_all(req, inputs, items, count, &needs_more, err));
+        SL_TRY(make_and_repeat(req, inputs, items, count, err));
     }
     return refuse_homeless(req, items, count, err);
 }

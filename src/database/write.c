@@ -111,7 +111,8 @@ static sl_rc target_new(struct sli_request *req, struct sli_class *c, struct sli
     if (t == NULL || dims == NULL || is_dims_set == NULL) {
         return SL_NOMEM(err);
     }
-    *t = (struct sli_target){c, shard, dims, is_dims_set, req->targets};
+    *t = (struct sli_target){
+        .class = c, .shard = shard, .dims = dims, .is_dims_set = is_dims_set, .next = req->targets};
     for (uint32_t slot = 0; slot < slot_count; slot++) {
         SL_TRY(read_dims(req, t, slot, err));
     }
@@ -331,9 +332,9 @@ void sli_item_fields(struct sli_request *req, const struct sli_item *item)
     }
 }
 
-/* Adds one object to the kv batch; *ret_is_new says whether the count grows. */
+/* Adds one object to the kv batch and to the sums of its shard. */
 static sl_rc store_item(struct sli_request *req, struct sli_item *item, enum sli_must must,
-                        bool *ret_is_new, struct sl_err *err)
+                        struct sl_err *err)
 {
     struct sli_shard *shard = item->target->shard;
     struct sli_key key = sli_key_object(shard->number, item->uuid);
@@ -361,15 +362,24 @@ static sl_rc store_item(struct sli_request *req, struct sli_item *item, enum sli
     SL_TRY(sl_object_write(req->object, &req->stored, err));
     SL_TRY(sl_buf_done(&req->stored, err));
     sl_kv_batch_put(req->batch, sli_key_view(&key), sl_buf_view(&req->stored));
-    struct sli_key docs = sli_key_docs(shard->number);
-    sl_kv_batch_add(req->batch, sli_key_view(&docs), 1);
-    *ret_is_new = !is_there;
+    item->target->doc_count++;
+    item->target->new_count += !is_there;
     return SL_OK;
 }
 
-static void put_dims(struct sli_request *req)
+/* Counters and dims of the shards the request wrote to, once per shard. */
+static void put_sums(struct sli_request *req)
 {
     for (struct sli_target *t = req->targets; t != NULL; t = t->next) {
+        struct sli_key docs = sli_key_docs(t->shard->number);
+        struct sli_key count = sli_key_count(t->shard->number);
+        if (t->doc_count > 0) {
+            sl_kv_batch_add(req->batch, sli_key_view(&docs), t->doc_count);
+        }
+        if (t->new_count > 0) {
+            sl_kv_batch_add(req->batch, sli_key_view(&count), t->new_count);
+        }
+        t->doc_count = t->new_count = 0;
         for (uint32_t slot = 0; slot <= t->class->vector_count; slot++) {
             if (!t->is_dims_set[slot]) {
                 continue;
@@ -413,22 +423,17 @@ sl_rc sli_request_store(struct sli_request *req, struct sli_item *items, uint32_
         if (items[i].rc != SL_OK || items[i].is_superseded) {
             continue;
         }
-        bool is_new = false;
-        sl_rc rc = store_item(req, &items[i], must, &is_new, &cause);
+        sl_rc rc = store_item(req, &items[i], must, &cause);
         if (rc != SL_OK) {
             SL_TRY(sli_item_refuse(req, &items[i], SLI_AT_ROUTE, rc, &cause, err));
             continue;
         }
         stored_count++;
-        if (is_new) {
-            struct sli_key key = sli_key_count(items[i].target->shard->number);
-            sl_kv_batch_add(req->batch, sli_key_view(&key), 1);
-        }
     }
     if (stored_count == 0) {
         return SL_OK; /* dims of refused objects are not recorded either */
     }
-    put_dims(req);
+    put_sums(req);
     req->changed_count = stored_count;
     return SL_OK;
 }
