@@ -451,6 +451,10 @@ static void list_limits_are_told(void **state)
         assert_int_equal(sl_db_object_list(f->db, &wrong[i], &f->out, &f->err), SL_EINVAL);
         assert_int_equal(f->out.len, 0);
     }
+    struct sl_db_list_opts missing = {.where = in_class("Nope"), .limit = 1};
+    begin(f);
+    assert_int_equal(sl_db_object_list(f->db, &missing, &f->out, &f->err), SL_ENOTFOUND);
+    assert_int_equal(f->out.len, 0);
 }
 
 static void make_tenant(struct fixture *f, const char *class, const char *text)
@@ -485,6 +489,13 @@ static void tenants_keep_their_objects_apart(void **state)
                    "with tenant");
     expect_refusal(f, add(f, "{\"class\":\"Ten\",\"tenant\":\"zz\"}"), SL_EINVAL,
                    "put object: import into index ten: determine shard: tenant not found: \"zz\"");
+    char ids[64];
+    struct sl_db_list_opts opts = {.where = in_tenant("Ten", "t1"), .limit = 5};
+    assert_string_equal(page(f, opts, ids), "00 ");
+    opts.where.tenant = SL_STR("t2");
+    assert_string_equal(page(f, opts, ids), "");
+    expect_ok(f, patch(f, in_tenant("Ten", "t1"), ID "1", "{\"properties\":{\"t\":\"y\"}}"));
+    assert_int_equal(patch(f, in_tenant("Ten", "t3"), ID "1", "{}"), SL_EINVAL);
     expect_ok(f, batch(f, "{\"objects\":[{\"class\":\"Ten\",\"tenant\":\"t3\"}]}"));
     assert_non_null(strstr(sl_buf_cstr(&f->out), "[{\"message\":\"tenant not active: 't3'\"}]"));
 }
@@ -525,6 +536,49 @@ static void stored_objects_are_put_as_they_are(void **state)
     assert_int_equal(sl_db_put_stored(f->db, in_class("Named"), obj, 1, true, &f->err), SL_EINVAL);
     assert_int_equal(sl_db_put_stored(f->db, in_class("Nope"), obj, 1, true, &f->err), SL_EINVAL);
     free(obj);
+}
+
+static void damaged_properties_are_told(void **state)
+{
+    static const char *const damaged[] = {"[]", "{\"auto\":\"x", "{\"auto\" 1}", "{\"auto\":1}}",
+                                          "{,}"};
+    struct fixture *f = *state;
+    struct sl_object *obj = calloc(1, sizeof *obj);
+    obj->uuid[15] = 1;
+    for (size_t i = 0; i < SL_COUNT_OF(damaged); i++) {
+        obj->properties = sl_str_bytes(sl_str_from(damaged[i]));
+        expect_ok(f, sl_db_put_stored(f->db, in_class("LegacyNone"), obj, 1, true, &f->err));
+        assert_int_equal(patch(f, in_class("LegacyNone"), "00000000-0000-0000-0000-000000000001",
+                               "{\"properties\":{\"auto\":\"y\"}}"),
+                         SL_ECORRUPT);
+    }
+    free(obj);
+}
+
+static void objects_and_dimensions_survive_reopening(void **state)
+{
+    struct fixture *f = *state;
+    expect_ok(f, add(f, "{\"class\":\"LegacyNone\",\"id\":\"" ID "1\",\"vector\":[1,2]}"));
+    fixture_reopen(f, false, false);
+    assert_int_equal(object_count(f), 1);
+    assert_int_equal(add(f, "{\"class\":\"LegacyNone\",\"vector\":[1]}"), SL_EREFUSED);
+    fixture_reopen(f, true, true);
+    expect_ok(f, get(f, in_class("LegacyNone"), ID "1"));
+    assert_int_equal(add(f, "{\"class\":\"LegacyNone\"}"), SL_EINVAL);
+    assert_int_equal(delete (f, in_class("LegacyNone"), ID "1"), SL_EINVAL);
+}
+
+static void batch_of_too_many_objects_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    json_t *objects = json_array();
+    for (int i = 0; i <= 100000; i++) {
+        json_array_append_new(objects, json_null());
+    }
+    json_t *body = json_pack("{s:o}", "objects", objects);
+    begin(f);
+    assert_int_equal(sl_db_batch_objects(f->db, body, &f->out, &f->err), SL_EINVAL);
+    json_decref(body);
 }
 
 /* Every refused allocation leaves the store and the memory as they were. */
@@ -676,6 +730,9 @@ int main(void)
         CASE(tenants_keep_their_objects_apart),
         CASE(missing_tenant_is_made_when_the_class_says_so),
         CASE(stored_objects_are_put_as_they_are),
+        CASE(damaged_properties_are_told),
+        CASE(objects_and_dimensions_survive_reopening),
+        CASE(batch_of_too_many_objects_is_refused),
         CASE(add_survives_refused_allocations),
         CASE(batch_is_whole_or_absent_when_the_store_fails),
         CASE(count_is_exact_under_many_writers),

@@ -218,6 +218,8 @@ static void values_are_stored_as_go_prints_them(void **state)
          "{\"u\":\"816fe127-2f5f-4baa-9003-0aec0418008d\"}"},
         {"{\"u\":\"{816fe127-2f5f-4baa-9003-0aec0418008d}\"}",
          "{\"u\":\"816fe127-2f5f-4baa-9003-0aec0418008d\"}"},
+        {"{\"u\":\"URN:uuid:816fe127-2f5f-4baa-9003-0aec0418008d\"}",
+         "{\"u\":\"816fe127-2f5f-4baa-9003-0aec0418008d\"}"},
         {"{\"d\":\"2020-01-01T00:00:00.100+00:00\"}", "{\"d\":\"2020-01-01T00:00:00.1Z\"}"},
         {"{\"t\":\"<a>&\\u2028\\u007f/\"}", "{\"t\":\"\\u003ca\\u003e\\u0026\\u2028\x7f/\"}"},
         {"{\"geo\":{\"longitude\":1e-7,\"latitude\":0.1,\"more\":1}}",
@@ -244,6 +246,33 @@ static void values_are_stored_as_go_prints_them(void **state)
     sl_buf_fini(&stored);
 }
 
+static void references_that_are_none_are_refused(void **state)
+{
+    static const struct refused cases[] = {
+        {"{\"wrote\":{}}",
+         "invalid object: invalid cref: reference must be an array, but got a map"},
+        {"{\"wrote\":7}",
+         "invalid object: invalid cref: invalid ref type. Needs to be []map, got json.Number"},
+        {"{\"wrote\":[7]}",
+         "invalid object: invalid cref: multiple references in Author.wrote should be "
+         "a list of maps, but we got: json.Number"},
+        {"{\"wrote\":[{}]}", "invalid object: invalid cref: only direct references supported at "
+                             "the moment, concept references "
+                             "not supported yet:  class 'Author' with property 'wrote' requires "
+                             "exactly 1 argument: 'beacon' is "
+                             "missing, check your input schema"},
+        {"{\"wrote\":[{\"beacon\":\"weaviate://localhost/Plain/" ID "\"}]}",
+         "invalid object: invalid cref: 'cref' Author:wrote: no object with id " ID " found"},
+    };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < SL_COUNT_OF(cases); i++) {
+        char body[512];
+        snprintf(body, sizeof body, "{\"class\":\"Author\",\"properties\":%s}",
+                 cases[i].properties);
+        expect_refusal(f, add(f, body), SL_EINVAL, cases[i].text);
+    }
+}
+
 static void phone_numbers_that_are_none_are_refused(void **state)
 {
     struct fixture *f = *state;
@@ -266,6 +295,7 @@ int main(void)
         CASE(reply_of_all_types_equals_the_recorded_call),
         CASE(wrong_values_are_told_in_the_servers_words),
         CASE(values_are_stored_as_go_prints_them),
+        CASE(references_that_are_none_are_refused),
         CASE(phone_numbers_that_are_none_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

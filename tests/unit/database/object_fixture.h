@@ -40,6 +40,20 @@ static inline json_t *parse(const char *text)
     return v;
 }
 
+/* Opens the database over the store of the fixture. */
+static inline void fixture_reopen(struct fixture *f, bool is_auto_schema, bool is_read_only)
+{
+    sl_db_close(f->db);
+    f->db = NULL;
+    struct sl_db_opts opts = {.clock = sl_clock_fake_clock(f->clock),
+                              .offload_path = f->offload_path,
+                              .is_auto_schema = is_auto_schema,
+                              .is_read_only = is_read_only,
+                              .limit_default = 10,
+                              .limit_max = 100};
+    assert_int_equal(sl_db_open(f->faulty, &opts, &f->db, &f->err), SL_OK);
+}
+
 static inline int fixture_open(struct fixture *f, bool is_auto_schema)
 {
     *f = (struct fixture){0};
@@ -49,12 +63,7 @@ static inline int fixture_open(struct fixture *f, bool is_auto_schema)
     assert_int_equal(sl_kv_faulty_open(f->kv, &f->faulty, &f->err), SL_OK);
     f->clock = sl_clock_fake_new(NOW_MS * NS_PER_MS, 0);
     assert_non_null(f->clock);
-    struct sl_db_opts opts = {.clock = sl_clock_fake_clock(f->clock),
-                              .offload_path = f->offload_path,
-                              .is_auto_schema = is_auto_schema,
-                              .limit_default = 10,
-                              .limit_max = 100};
-    assert_int_equal(sl_db_open(f->faulty, &opts, &f->db, &f->err), SL_OK);
+    fixture_reopen(f, is_auto_schema, false);
     return 0;
 }
 
