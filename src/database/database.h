@@ -6,9 +6,10 @@
  * shared by concurrent requests). Reads see every acknowledged write.
  *
  * All calls: @threads any. Lock order: schema lock (rwlock) -> object stripes -> kv.
- * Writers of objects hold the schema lock shared for the duration of one request, schema changes hold
- * it alone. Errors: SL_EINVAL (422), SL_ENOTFOUND (404), SL_ECONFLICT, SL_EREFUSED (500: vector does
- * not fit the index), plus those of kv. Source: docs of Weaviate's REST API 1.37-1.39. */
+ * Writers of objects hold the schema lock shared for the duration of one request, schema changes
+ * hold it alone. Errors: SL_EINVAL (422), SL_ENOTFOUND (404), SL_ECONFLICT, SL_EREFUSED (500:
+ * vector does not fit the index), plus those of kv. Source: docs of Weaviate's REST API 1.37-1.39.
+ */
 #ifndef SL_DATABASE_DATABASE_H
 #define SL_DATABASE_DATABASE_H
 
@@ -19,13 +20,19 @@
 #include "kv/kv.h"
 #include "lsm/storobj.h"
 
+/* Some refusals come from the reference's schema validation, whose replies carry a code of their
+ * own. SL_EINVAL then has it in err->sys_errno. */
+#define SL_DB_SWAGGER_TYPE     601
+#define SL_DB_SWAGGER_REQUIRED 602
+#define SL_DB_SWAGGER_ENUM     606
+
 struct sl_db_opts {
-    struct sl_clock *clock;      /* borrowed */
-    const char *offload_path;    /* folder for OFFLOADED tenants; made at the first use */
-    bool is_auto_schema;         /* AUTOSCHEMA_ENABLED */
-    bool is_read_only;           /* no background work, every write fails with SL_EINVAL */
-    uint32_t limit_default;      /* QUERY_DEFAULTS_LIMIT, 10 */
-    uint32_t limit_max;          /* QUERY_MAXIMUM_RESULTS, 10000 */
+    struct sl_clock *clock;   /* borrowed */
+    const char *offload_path; /* folder for OFFLOADED tenants; made at the first use */
+    bool is_auto_schema;      /* AUTOSCHEMA_ENABLED */
+    bool is_read_only;        /* no background work, every write fails with SL_EINVAL */
+    uint32_t limit_default;   /* QUERY_DEFAULTS_LIMIT, 10 */
+    uint32_t limit_max;       /* QUERY_MAXIMUM_RESULTS, 10000 */
 };
 
 struct sl_db;
@@ -40,18 +47,21 @@ SL_DEFINE_FREEP(sl_db, sl_db_close)
 /* out: the complete class JSON with all defaults. */
 sl_rc sl_db_class_create(struct sl_db *db, json_t *body, struct sl_buf *out, struct sl_err *err);
 sl_rc sl_db_class_get(struct sl_db *db, struct sl_str name, struct sl_buf *out, struct sl_err *err);
-sl_rc sl_db_class_list(struct sl_db *db, struct sl_buf *out, struct sl_err *err); /* {"classes":[...]} */
+sl_rc sl_db_class_list(struct sl_db *db, struct sl_buf *out,
+                       struct sl_err *err); /* {"classes":[...]} */
 sl_rc sl_db_class_update(struct sl_db *db, struct sl_str name, json_t *body, struct sl_buf *out,
                          struct sl_err *err);
-sl_rc sl_db_class_delete(struct sl_db *db, struct sl_str name, struct sl_err *err); /* absent: SL_OK */
+sl_rc sl_db_class_delete(struct sl_db *db, struct sl_str name,
+                         struct sl_err *err); /* absent: SL_OK */
 sl_rc sl_db_property_add(struct sl_db *db, struct sl_str name, json_t *body, struct sl_buf *out,
                          struct sl_err *err);
 /* [{"name","status","vectorQueueSize"}] */
-sl_rc sl_db_class_shards(struct sl_db *db, struct sl_str name, struct sl_buf *out, struct sl_err *err);
+sl_rc sl_db_class_shards(struct sl_db *db, struct sl_str name, struct sl_buf *out,
+                         struct sl_err *err);
 
 /* ---- tenants (tenant.c) ---- body: array of {"name","activityStatus"?}; delete: array of names */
-sl_rc sl_db_tenants_add(struct sl_db *db, struct sl_str class_name, json_t *body, struct sl_buf *out,
-                        struct sl_err *err);
+sl_rc sl_db_tenants_add(struct sl_db *db, struct sl_str class_name, json_t *body,
+                        struct sl_buf *out, struct sl_err *err);
 sl_rc sl_db_tenants_update(struct sl_db *db, struct sl_str class_name, json_t *body,
                            struct sl_buf *out, struct sl_err *err);
 sl_rc sl_db_tenants_delete(struct sl_db *db, struct sl_str class_name, json_t *body,
@@ -63,7 +73,8 @@ sl_rc sl_db_tenant_get(struct sl_db *db, struct sl_str class_name, struct sl_str
 
 /* ---- objects (object.c, validate.c, reply.c, reference.c) ----
  * tenant is empty for classes without multi-tenancy. Reply JSON is the REST form of an object
- * (keys class, creationTimeUnix, id, lastUpdateTimeUnix, properties, tenant?, vector?, vectors?). */
+ * (keys class, creationTimeUnix, id, lastUpdateTimeUnix, properties, tenant?, vector?, vectors?).
+ */
 struct sl_db_where {
     struct sl_str class_name;
     struct sl_str tenant;
@@ -72,8 +83,8 @@ sl_rc sl_db_object_add(struct sl_db *db, json_t *object, struct sl_buf *out, str
 /* replace: SL_ENOTFOUND when absent. */
 sl_rc sl_db_object_put(struct sl_db *db, struct sl_db_where where, struct sl_str id, json_t *object,
                        struct sl_buf *out, struct sl_err *err);
-sl_rc sl_db_object_patch(struct sl_db *db, struct sl_db_where where, struct sl_str id, json_t *object,
-                         struct sl_err *err);
+sl_rc sl_db_object_patch(struct sl_db *db, struct sl_db_where where, struct sl_str id,
+                         json_t *object, struct sl_err *err);
 sl_rc sl_db_object_delete(struct sl_db *db, struct sl_db_where where, struct sl_str id,
                           struct sl_err *err);
 sl_rc sl_db_object_exists(struct sl_db *db, struct sl_db_where where, struct sl_str id,
@@ -104,28 +115,31 @@ sl_rc sl_db_reference_put(struct sl_db *db, struct sl_db_where where, struct sl_
                           struct sl_str property, json_t *body, struct sl_err *err);
 sl_rc sl_db_reference_delete(struct sl_db *db, struct sl_db_where where, struct sl_str id,
                              struct sl_str property, json_t *body, struct sl_err *err);
-sl_rc sl_db_batch_references(struct sl_db *db, json_t *body, struct sl_buf *out, struct sl_err *err);
+sl_rc sl_db_batch_references(struct sl_db *db, json_t *body, struct sl_buf *out,
+                             struct sl_err *err);
 
 /* ---- counts for /v1/nodes ---- */
 struct sl_db_counts {
     uint64_t object_count, shard_count;
 };
 sl_rc sl_db_counts(struct sl_db *db, struct sl_db_counts *ret, struct sl_err *err);
-/* [{"class","name","objectCount","vectorIndexingStatus","vectorQueueLength","compressed","loaded"...}] of one
- * class or (empty name) all. */
+/* [{"class","name","objectCount","vectorIndexingStatus","vectorQueueLength","compressed","loaded"...}]
+ * of one class or (empty name) all. */
 sl_rc sl_db_node_shards(struct sl_db *db, struct sl_str class_name, struct sl_buf *out,
                         struct sl_err *err);
 
 /* ---- bulk writing for benchmarks and importers: stored objects as they are ----
- * Puts `count` stored objects (uuid, times, vectors, properties JSON as given; doc ids assigned here)
- * into a HOT shard without validation of properties. Durable when sync is true. */
+ * Puts `count` stored objects (uuid, times, vectors, properties JSON as given; doc ids assigned
+ * here) into a HOT shard without validation of properties. Durable when sync is true. */
 sl_rc sl_db_put_stored(struct sl_db *db, struct sl_db_where where, struct sl_object *objects,
                        uint32_t count, bool sync, struct sl_err *err);
 
 /* ---- frozen views (snapshot.c), read by source/live.c ---- */
 struct sl_db_view; /* catalog and objects of one instant */
-sl_rc sl_db_freeze(struct sl_db *db, struct sl_str name, struct sl_db_view **ret, struct sl_err *err);
-sl_rc sl_db_freeze_drop(struct sl_db *db, struct sl_str name, struct sl_err *err); /* absent: SL_OK */
+sl_rc sl_db_freeze(struct sl_db *db, struct sl_str name, struct sl_db_view **ret,
+                   struct sl_err *err);
+sl_rc sl_db_freeze_drop(struct sl_db *db, struct sl_str name,
+                        struct sl_err *err); /* absent: SL_OK */
 void sl_db_view_release(struct sl_db_view *v, bool drop);
 /* Class names in creation order; live as long as the view. */
 sl_rc sl_db_view_classes(struct sl_db_view *v, struct sl_arena *arena, struct sl_str **ret,
@@ -134,10 +148,10 @@ enum sl_tenant_status { SL_HOT, SL_COLD, SL_FROZEN, SL_FREEZING, SL_UNFREEZING }
 const char *sl_tenant_status_name(enum sl_tenant_status s); /* "HOT", ... */
 struct sl_db_shard {
     struct sl_str name;
-    uint64_t number;             /* key of its partition */
+    uint64_t number; /* key of its partition */
     enum sl_tenant_status status;
-    bool is_never_opened;        /* created COLD and never active: "tenant has no data on disk" */
-    uint64_t object_count;       /* exact */
+    bool is_never_opened;  /* created COLD and never active: "tenant has no data on disk" */
+    uint64_t object_count; /* exact */
 };
 sl_rc sl_db_view_shards(struct sl_db_view *v, struct sl_str class_name, bool *ret_is_multi_tenant,
                         struct sl_arena *arena, struct sl_db_shard **ret, uint32_t *ret_count,
@@ -146,10 +160,10 @@ sl_rc sl_db_view_shards(struct sl_db_view *v, struct sl_str class_name, bool *re
 sl_rc sl_db_view_split(struct sl_db_view *v, uint64_t shard_number, uint32_t key_max,
                        uint8_t (*ret_uuids)[SL_UUID_SIZE], uint32_t *ret_count, struct sl_err *err);
 /* Iterator over the stored values of [lo, hi) (hi NULL: to the end); key = partition + uuid. */
-sl_rc sl_db_view_scan(struct sl_db_view *v, uint64_t shard_number, const uint8_t *lo, const uint8_t *hi,
-                      struct sl_kv_iter **ret, struct sl_err *err);
+sl_rc sl_db_view_scan(struct sl_db_view *v, uint64_t shard_number, const uint8_t *lo,
+                      const uint8_t *hi, struct sl_kv_iter **ret, struct sl_err *err);
 /* Class names of the live database now, in creation order. */
-sl_rc sl_db_classes(struct sl_db *db, struct sl_arena *arena, struct sl_str **ret, uint32_t *ret_count,
-                    struct sl_err *err);
+sl_rc sl_db_classes(struct sl_db *db, struct sl_arena *arena, struct sl_str **ret,
+                    uint32_t *ret_count, struct sl_err *err);
 
 #endif

@@ -1,9 +1,10 @@
 /* Inside of the database folder: the in-memory catalog that collection.c fills and object.c reads.
  *
- * The kv holds the truth: one record per class (its complete JSON) and one per shard. The structs here
- * are that truth parsed once, so that validating an object never touches JSON of the schema.
- * Everything below is protected by db->schema_lock: shared to read, alone to change. Descriptors are
- * freed only under the write lock; a request that holds the read lock may keep pointers to them. */
+ * The kv holds the truth: one record per class (its complete JSON) and one per shard. The structs
+ * here are that truth parsed once, so that validating an object never touches JSON of the schema.
+ * Everything below is protected by db->schema_lock: shared to read, alone to change. Descriptors
+ * are freed only under the write lock; a request that holds the read lock may keep pointers to
+ * them. */
 #ifndef SL_DATABASE_DATABASE_INT_H
 #define SL_DATABASE_DATABASE_INT_H
 
@@ -19,10 +20,10 @@
  * c|class no     | 1 | shard name      -> shard record (struct below, fixed bytes)
  * s|shard no     | 0 | 'n'             -> object count (8 bytes LE, SL_KV_ADD)
  * s|shard no     | 0 | 'd'             -> doc ids handed out (8 bytes LE, SL_KV_ADD)
- * s|shard no     | 0 | 'v' | name      -> dims of a vector (4 bytes LE); name empty = unnamed vector
- * s|shard no     | 1 | uuid            -> stored object
- * j|0            | id                  -> export journal (written by export/, kept out of this folder)
- * Partition = first 9 bytes: kind and number (u64 BE). */
+ * s|shard no     | 0 | 'v' | name      -> dims of a vector (4 bytes LE); name empty = unnamed
+ * vector s|shard no     | 1 | uuid            -> stored object j|0            | id -> export
+ * journal (written by export/, kept out of this folder) Partition = first 9 bytes: kind and number
+ * (u64 BE). */
 #define SLI_KEY_SIZE_MAX 300
 struct sli_key {
     uint8_t bytes[SLI_KEY_SIZE_MAX];
@@ -50,61 +51,71 @@ struct sli_span sli_span_objects(uint64_t shard_no);
 
 /* ---- property types ---- */
 enum sli_type {
-    SLI_TEXT, SLI_INT, SLI_NUMBER, SLI_BOOLEAN, SLI_DATE, SLI_UUID, SLI_BLOB, SLI_GEO, SLI_PHONE,
-    SLI_OBJECT, SLI_REFERENCE,
+    SLI_TEXT,
+    SLI_INT,
+    SLI_NUMBER,
+    SLI_BOOLEAN,
+    SLI_DATE,
+    SLI_UUID,
+    SLI_BLOB,
+    SLI_GEO,
+    SLI_PHONE,
+    SLI_OBJECT,
+    SLI_REFERENCE,
 };
 struct sli_property {
-    struct sl_str name;          /* owned by the class's arena */
+    struct sl_str name; /* owned by the class's arena */
     enum sli_type type;
     bool is_array;               /* text[] ...; references are always lists */
     struct sl_str type_name;     /* "text[]" as in the schema, for error texts */
     struct sli_property *nested; /* SLI_OBJECT: nested_count properties */
     uint32_t nested_count;
-    struct sl_str *targets;      /* SLI_REFERENCE: target class names */
+    struct sl_str *targets; /* SLI_REFERENCE: target class names */
     uint32_t target_count;
 };
 struct sli_vector {
     struct sl_str name;
-    bool is_multi;               /* vectorIndexConfig.multivector.enabled */
+    bool is_multi; /* vectorIndexConfig.multivector.enabled */
 };
 struct sli_shard {
     struct sl_str name;
     uint64_t number;
     enum sl_tenant_status status;
-    enum sl_tenant_status target;      /* while UNFREEZING: what it becomes */
+    enum sl_tenant_status target; /* while UNFREEZING: what it becomes */
     bool is_never_opened;
-    _Atomic uint64_t next_doc;         /* docs handed out so far; loaded at open */
-    UT_hash_handle hh;                 /* by name */
+    _Atomic uint64_t next_doc; /* docs handed out so far; loaded at open */
+    UT_hash_handle hh;         /* by name */
 };
 struct sli_class {
-    struct sl_arena arena;             /* owns the strings and arrays of this descriptor, not shards */
+    struct sl_arena arena; /* owns the strings and arrays of this descriptor, not shards */
     struct sl_str name;
-    uint64_t number;                   /* ascends with creation */
-    struct sl_str json;                /* complete class JSON, alphabetical keys (GET form) */
+    uint64_t number;    /* ascends with creation */
+    struct sl_str json; /* complete class JSON, alphabetical keys (GET form) */
     bool is_multi_tenant, auto_tenant_creation, auto_tenant_activation;
-    bool has_legacy_vector;            /* top-level vectorIndexConfig: the unnamed vector is allowed */
-    struct sli_vector *vectors;        /* vectorConfig entries, sorted by name */
+    bool has_legacy_vector;     /* top-level vectorIndexConfig: the unnamed vector is allowed */
+    struct sli_vector *vectors; /* vectorConfig entries, sorted by name */
     uint32_t vector_count;
     struct sli_property *properties;
     uint32_t property_count;
-    struct sli_shard *shards;          /* uthash by name */
-    struct sli_shard **ring;           /* classes without tenants: shard_count shards by name */
+    struct sli_shard *shards; /* uthash by name */
+    struct sli_shard **ring;  /* classes without tenants: shard_count shards by name */
     uint32_t shard_count;
-    UT_hash_handle hh;                 /* by lower-cased name: names differing only in case clash */
+    UT_hash_handle hh; /* by lower-cased name: names differing only in case clash */
     char *name_lower;
 };
 
-#define SLI_STRIPE_COUNT 4096 /* object locks by UUID: enough that 1000-object batches rarely wait */
+#define SLI_STRIPE_COUNT \
+    4096 /* object locks by UUID: enough that 1000-object batches rarely wait */
 
 struct sl_db {
     struct sl_kv *kv;
     struct sl_db_opts opts;
     char *offload_path;
     struct sl_rwlock schema_lock;
-    struct sli_class *classes;         /* under schema_lock */
+    struct sli_class *classes; /* under schema_lock */
     uint64_t next_class_no, next_shard_no;
     struct sl_mutex stripes[SLI_STRIPE_COUNT];
-    struct sli_offload *offload;       /* background mover; offload.c */
+    struct sli_offload *offload; /* background mover; offload.c */
 };
 
 /* catalog.c: descriptors <-> kv records. */
@@ -119,7 +130,32 @@ void sli_class_free(struct sli_class *c);
 void sli_shard_record(const struct sli_shard *s, struct sl_buf *out);
 sl_rc sli_shard_parse(struct sl_bytes record, struct sli_shard *ret, struct sl_err *err);
 
-/* collection.c: request body -> complete class JSON (alphabetical). Used by create, update, auto-schema. */
+bool sli_type_parse(struct sl_str name, enum sli_type *ret_type, bool *ret_is_array);
+/* Adds a shard to the descriptor; number, status, target, is_never_opened come from `from`. */
+sl_rc sli_shard_add(struct sli_class *c, struct sl_str name, const struct sli_shard *from,
+                    struct sli_shard **ret, struct sl_err *err);
+sl_rc sli_class_build_ring(struct sli_class *c, struct sl_err *err);
+/* An 8-byte counter of kv, live (v NULL) or in a view; 0 when absent. */
+sl_rc sli_counter_read(struct sl_kv *kv, struct sl_kv_view *v, struct sli_key key, uint64_t *ret,
+                       struct sl_err *err);
+/* Puts the next class and shard numbers into a batch: numbers are never used twice. */
+void sli_catalog_counters(struct sl_db *db, struct sl_kv_batch *batch);
+/* Erases everything of a shard: objects, counters, dims. */
+void sli_shard_erase(uint64_t shard_no, struct sl_kv_batch *batch);
+/* Adds the shard's record to the batch and commits it. */
+sl_rc sli_shard_put(struct sl_db *db, const struct sli_class *c, const struct sli_shard *s,
+                    struct sl_kv_batch *batch, struct sl_err *err);
+sl_rc sli_check_writable(const struct sl_db *db, struct sl_err *err); /* database.c */
+sl_rc sli_class_missing(struct sl_str name, struct sl_err *err);      /* SL_ENOTFOUND */
+
+/* collection.c: one property of a request -> complete; several into a class. */
+sl_rc sli_property_complete(json_t *given, uint32_t depth, json_t **ret, struct sl_err *err);
+sl_rc sli_properties_add_locked(struct sl_db *db, struct sli_class *c, json_t *properties,
+                                struct sl_err *err);
+sl_rc sli_json_text(json_t *doc, struct sl_buf *out, struct sl_err *err);
+
+/* collection.c: request body -> complete class JSON (alphabetical). Used by create, update,
+ * auto-schema. */
 sl_rc sli_class_complete(json_t *body, json_t **ret, struct sl_err *err);
 /* Creates the class; schema_lock held alone. */
 sl_rc sli_class_create_locked(struct sl_db *db, json_t *complete, struct sli_class **ret,
@@ -143,6 +179,6 @@ sl_rc sli_offload_start(struct sl_db *db, struct sl_err *err);
 void sli_offload_stop(struct sl_db *db);
 void sli_offload_wake(struct sl_db *db); /* a tenant became FREEZING or UNFREEZING */
 /* Removes the files of a deleted tenant or class (best effort, also swept at start). */
-void sli_offload_forget(struct sl_db *db, uint64_t shard_no);
+void sli_offload_forget(struct sl_db *db, const struct sli_class *c, uint64_t shard_no);
 
 #endif
