@@ -118,18 +118,17 @@ static bool has_name(json_t *list, const char *name)
 }
 
 /* What the objects of one class have and the class has not; c is NULL when there is no class. */
-static json_t *missing_properties(const struct sli_class *c, json_t *const *objects, uint32_t count,
-                                  const char *class_name, int64_t now)
+static json_t *missing_properties(const struct sli_class *c, const struct sli_input *inputs,
+                                  uint32_t count, const char *class_name, int64_t now)
 {
     json_t *list = json_array();
     for (uint32_t i = 0; i < count; i++) {
         const char *name = NULL;
         json_t *value = NULL;
-        struct sli_input in = sli_input_of(objects[i]);
-        if (!sl_str_is(in.class_name, class_name)) {
+        if (!sl_str_is(inputs[i].class_name, class_name)) {
             continue;
         }
-        json_object_foreach(json_object_get(objects[i], "properties"), name, value)
+        json_object_foreach(json_object_get(inputs[i].object, "properties"), name, value)
         {
             bool is_known = c != NULL && sli_property_find(c->properties, c->property_count,
                                                            sl_str_from(name)) != NULL;
@@ -165,7 +164,7 @@ static sl_rc make_class_locked(struct sl_db *db, const char *name, json_t *prope
     return rc;
 }
 
-static sl_rc extend_locked(struct sl_db *db, json_t *const *objects, uint32_t count,
+static sl_rc extend_locked(struct sl_db *db, const struct sli_input *inputs, uint32_t count,
                            const char *name, struct sl_err *err)
 {
     int64_t now = sl_clock_wall_ns(db->opts.clock);
@@ -175,7 +174,7 @@ static sl_rc extend_locked(struct sl_db *db, json_t *const *objects, uint32_t co
         raised.ptr[0] = (uint8_t)(raised.ptr[0] - 'a' + 'A');
     }
     struct sli_class *c = sli_class_find(db, sl_buf_str(&raised));
-    json_t *properties = missing_properties(c, objects, count, name, now);
+    json_t *properties = missing_properties(c, inputs, count, name, now);
     sl_rc rc = SL_OK;
     if (c == NULL) {
         rc = make_class_locked(db, name, properties, now, err);
@@ -186,19 +185,19 @@ static sl_rc extend_locked(struct sl_db *db, json_t *const *objects, uint32_t co
     return rc;
 }
 
-sl_rc sli_auto_schema(struct sl_db *db, json_t *const *objects, uint32_t count, struct sl_err *err)
+sl_rc sli_auto_schema(struct sl_db *db, const struct sli_input *inputs, uint32_t count,
+                      struct sl_err *err)
 {
     json_t *done = json_object(); /* classes seen */
     sl_rc rc = SL_OK;
     sl_rwlock_write(&db->schema_lock);
     for (uint32_t i = 0; rc == SL_OK && i < count; i++) {
-        struct sli_input in = sli_input_of(objects[i]);
         SL_AUTO(sl_buf) name = SL_BUF_EMPTY;
-        sl_buf_add_str(&name, in.class_name);
+        sl_buf_add_str(&name, inputs[i].class_name);
         const char *text = sl_buf_cstr(&name);
         if (text[0] != '\0' && json_object_get(done, text) == NULL) {
             (void)json_object_set_new(done, text, json_true());
-            rc = extend_locked(db, objects, count, text, err);
+            rc = extend_locked(db, inputs, count, text, err);
         }
     }
     sl_rwlock_unlock(&db->schema_lock);

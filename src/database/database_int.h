@@ -160,9 +160,11 @@ sl_rc sli_class_complete(json_t *body, json_t **ret, struct sl_err *err);
 /* Creates the class; schema_lock held alone. */
 sl_rc sli_class_create_locked(struct sl_db *db, json_t *complete, struct sli_class **ret,
                               struct sl_err *err);
-/* Auto-schema (auto_schema.c): makes the class and the properties missing for these objects. Takes
- * schema_lock itself; call without it. Array of object bodies (jansson). */
-sl_rc sli_auto_schema(struct sl_db *db, json_t *const *objects, uint32_t count, struct sl_err *err);
+/* Auto-schema (auto_schema.c): makes the classes and properties missing for these inputs. Takes
+ * schema_lock itself; call without it. */
+struct sli_input; /* object_int.h */
+sl_rc sli_auto_schema(struct sl_db *db, const struct sli_input *inputs, uint32_t count,
+                      struct sl_err *err);
 
 /* tenant.c: the shard an object goes to or is read from, by the rules of multi-tenancy; schema_lock
  * held shared. SL_EINVAL with Weaviate's sentence when tenant is missing, unknown, not active or

@@ -120,23 +120,22 @@ static sl_rc prepare_all(struct sli_request *req, const struct sli_input *inputs
 static sl_rc make_schema(struct sli_request *req, const struct sli_input *inputs,
                          struct sli_item *items, uint32_t count, struct sl_err *err)
 {
-    json_t **objects = sl_arena_array(&req->arena, json_t *, count);
-    if (objects == NULL) {
+    struct sli_input *missing = sl_arena_array(&req->arena, struct sli_input, count);
+    if (missing == NULL) {
         return SL_NOMEM(err);
     }
     uint32_t n = 0;
     for (uint32_t i = 0; i < count; i++) {
         if (items[i].needs_schema) {
-            objects[n++] = inputs[i].object;
+            missing[n++] = inputs[i];
         }
     }
     struct sl_err cause = {0};
-    if (n == 0 || sli_auto_schema(req->db, objects, n, &cause) == SL_OK) {
+    if (n == 0 || sli_auto_schema(req->db, missing, n, &cause) == SL_OK) {
         return SL_OK;
     }
     for (uint32_t i = 0; i < count; i++) {
-        json_t *object = inputs[i].object;
-        sl_rc rc = items[i].needs_schema ? sli_auto_schema(req->db, &object, 1, &cause) : SL_OK;
+        sl_rc rc = items[i].needs_schema ? sli_auto_schema(req->db, &inputs[i], 1, &cause) : SL_OK;
         if (rc != SL_OK) {
             SL_TRY(sli_item_refuse(req, &items[i], SLI_AT_VALIDATE, rc, &cause, err));
         }
