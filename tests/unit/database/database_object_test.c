@@ -568,6 +568,52 @@ static void objects_and_dimensions_survive_reopening(void **state)
     assert_int_equal(delete (f, in_class("LegacyNone"), ID "1"), SL_EINVAL);
 }
 
+static void auto_schema_refusal_is_told_to_its_object_alone(void **state)
+{
+    struct fixture *f = *state;
+    fixture_reopen(f, true, false);
+    expect_ok(f, batch(f, "{\"objects\":[{\"class\":\"bad name\"},{\"class\":\"Fresh\",\"id\":\"" ID
+                          "1\",\"properties\":{\"a\":\"x\"}}]}"));
+    json_t *reply = parse(sl_buf_cstr(&f->out));
+    static const char *const want[] = {"FAILED", "SUCCESS"};
+    for (size_t i = 0; i < SL_COUNT_OF(want); i++) {
+        json_t *result = json_object_get(json_array_get(reply, i), "result");
+        assert_string_equal(json_string_value(json_object_get(result, "status")), want[i]);
+    }
+    assert_null(
+        strstr(sl_buf_cstr(&f->out), "not found in schema")); /* the cause, not what follows */
+    json_decref(reply);
+    expect_ok(f, get(f, in_class("Fresh"), ID "1"));
+}
+
+static void stored_vectors_need_their_slot(void **state)
+{
+    struct fixture *f = *state;
+    float vector[2] = {1, 2};
+    uint8_t rows[2 + sizeof vector] = {2, 0};
+    memcpy(rows + 2, vector, sizeof vector);
+    struct sl_object *obj = calloc(1, sizeof *obj);
+    obj->named_count = obj->multi_count = 1;
+    obj->named[0] = (struct sl_named_vector){SL_STR("dense"), SL_BYTES(vector, sizeof vector)};
+    obj->multi[0] = (struct sl_multi_vector){
+        .name = SL_STR("colbert"), .body = SL_BYTES(rows, sizeof rows), .row_count = 1};
+    expect_ok(f, sl_db_put_stored(f->db, in_class("Multi"), obj, 1, true, &f->err));
+    expect_ok(f, get(f, in_class("Multi"), "00000000-0000-0000-0000-000000000000"));
+    assert_non_null(
+        strstr(sl_buf_cstr(&f->out), "\"vectors\":{\"colbert\":[[1,2]],\"dense\":[1,2]}"));
+    obj->named[0].name = SL_STR("colbert");
+    assert_int_equal(sl_db_put_stored(f->db, in_class("Multi"), obj, 1, true, &f->err), SL_EINVAL);
+    obj->named_count = 0;
+    obj->multi[0].name = SL_STR("dense");
+    assert_int_equal(sl_db_put_stored(f->db, in_class("Multi"), obj, 1, true, &f->err), SL_EINVAL);
+    obj->multi_count = 0;
+    obj->named_count = 1;
+    obj->named[0] = (struct sl_named_vector){SL_STR("dense"), SL_BYTES(vector, 4)};
+    assert_int_equal(sl_db_put_stored(f->db, in_class("Multi"), obj, 1, true, &f->err),
+                     SL_EREFUSED);
+    free(obj);
+}
+
 static void batch_of_too_many_objects_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -732,6 +778,8 @@ int main(void)
         CASE(stored_objects_are_put_as_they_are),
         CASE(damaged_properties_are_told),
         CASE(objects_and_dimensions_survive_reopening),
+        CASE(auto_schema_refusal_is_told_to_its_object_alone),
+        CASE(stored_vectors_need_their_slot),
         CASE(batch_of_too_many_objects_is_refused),
         CASE(add_survives_refused_allocations),
         CASE(batch_is_whole_or_absent_when_the_store_fails),
