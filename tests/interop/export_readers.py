@@ -64,7 +64,7 @@ def as_numbers(value):
 
 
 def vectors_of(blob):
-    return {} if blob is None else {k: as_numbers(v) for k, v in json.loads(bytes(blob)).items()}
+    return {} if blob is None else {k: as_numbers(v) for k, v in json.loads(bytes(blob), parse_int=float).items()}
 
 
 def normalise(properties):

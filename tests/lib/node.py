@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 import uuid
 
 
@@ -29,6 +30,8 @@ def equal(got, want, what=""):
 class Node:
     """Starts on creation; `stop` ends it cleanly, `kill` as a power cut would end the process."""
 
+    running = []  # nodes a failed test left behind; run() ends them
+
     def __init__(self, bin_dir, data=None, **env):
         self.bin_dir = pathlib.Path(bin_dir)
         self.owned = data is None
@@ -43,8 +46,9 @@ class Node:
         self.start()
 
     def start(self):
-        self.process = subprocess.Popen([str(self.bin_dir / "sluiced")], env=self.env, stderr=subprocess.PIPE,
-                                        text=True, errors="replace")
+        self.process = subprocess.Popen([str(self.bin_dir / "sluiced")], env=self.env, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE, text=True, errors="replace")
+        Node.running.append(self)
         for line in self.process.stderr:
             self.log.append(line)
             if '"listening"' in line:
@@ -162,5 +166,9 @@ def run(tests):
             failed += 1
             print(f"FAIL {name}: {type(error).__name__}: {error}", flush=True)
             if "--trace" in sys.argv:
-                raise
+                traceback.print_exc()
+        for node in Node.running:
+            if node.process.poll() is None:
+                node.kill()
+        Node.running.clear()
     sys.exit(failed > 0)

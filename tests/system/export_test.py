@@ -89,7 +89,7 @@ def test_tenants_of_every_state(bin_dir):
         pass
     equal(node.export("y", include=["Ten"])["shardStatus"]["Ten"]["away"]["objectsExported"], 30)
     key = duckdb.sql(f"""select decode(value) from parquet_kv_metadata('{node.folder("y")}/Ten_away_0000.parquet')
-                         where decode(key) = 'tenant'""").fetchone()
+                         where decode(key) = 'tenant'""").fetchall()[0]
     equal(key, ("away",), "tenant in the file")
     node.close()
 
@@ -146,7 +146,7 @@ def test_cancel_is_sticky_and_leaves_no_partial_file(bin_dir):
         check("completedAt" in state, state)
     equal(leftovers(node.data), [], "temporary files")
     for path in node.folder("c").glob("*.parquet"):
-        duckdb.sql(f"select count(*) from read_parquet('{path}')").fetchone()
+        duckdb.sql(f"select count(*) from read_parquet('{path}')").fetchall()[0]
     equal(node.call("DELETE", "/v1/export/filesystem/c")[0], 409, "second cancel")
     equal(node.call("DELETE", "/v1/export/filesystem/none")[0], 404, "cancel of an unknown id")
     equal(node.export("d")["status"], "SUCCESS", "the slot is free")
@@ -268,7 +268,7 @@ def test_export_without_a_server(bin_dir):
     line = json.loads(stdout.splitlines()[-1])
     equal((line["id"], line["status"], line["rows"], line["files"]), ("cli", "SUCCESS", 500, 1))
     equal({p: p.stat().st_mtime_ns for p in (node.data / "db").rglob("*")}, before, "the source was touched")
-    found = duckdb.sql(f"select count(*) from read_parquet('{out}/cli/*.parquet')").fetchone()
+    found = duckdb.sql(f"select count(*) from read_parquet('{out}/cli/*.parquet')").fetchall()[0]
     equal(found, (500,))
     equal(line["bytes"], sum(p.stat().st_size for p in (out / "cli").glob("*.parquet")))
     code, stdout, _ = node.sluice("inspect", str(out / "cli"), "--json")
