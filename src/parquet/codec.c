@@ -25,52 +25,63 @@ void sli_codec_free(struct sli_codec *c)
 }
 SL_DEFINE_FREEP(sli_codec, sli_codec_free)
 
-static ZSTD_CCtx *huffman_context(void)
+static bool set_huffman(ZSTD_CCtx *ctx)
 {
-    ZSTD_CCtx *ctx = ZSTD_createCCtx();
-    if (ctx != NULL && (ZSTD_isError(ZSTD_CCtx_setParameter(ctx, ZSTD_c_compressionLevel, -100)) ||
-                        ZSTD_isError(ZSTD_CCtx_setParameter(ctx, ZSTD_c_literalCompressionMode,
-                                                            ZSTD_lcm_huffman)))) {
-        ZSTD_freeCCtx(ctx);
-        ctx = NULL;
-    }
-    return ctx;
+    return !ZSTD_isError(ZSTD_CCtx_setParameter(ctx, ZSTD_c_compressionLevel, -100)) &&
+           !ZSTD_isError(
+               ZSTD_CCtx_setParameter(ctx, ZSTD_c_literalCompressionMode, ZSTD_lcm_huffman));
 }
 
-/* Skewed bytes without repetitions: Huffman must shrink them well below 7/8 and give them back. */
-static bool probe(void)
+enum answer { NOT_ASKED, NO, YES };
+
+/* Skewed bytes without repetitions: Huffman must shrink them well below 7/8 and give them back.
+ * Refused memory is no answer: it must not decide the bytes of all later files. */
+static sl_rc probe(ZSTD_CCtx *ctx, enum answer *ret, struct sl_err *err)
 {
     size_t bound = ZSTD_compressBound(PROBE_LEN);
     SL_AUTO_MEM(uint8_t) raw = sl_alloc(PROBE_LEN);
     SL_AUTO_MEM(uint8_t) again = sl_alloc(PROBE_LEN);
     SL_AUTO_MEM(uint8_t) out = sl_alloc(bound);
-    ZSTD_CCtx *ctx = huffman_context();
-    bool is_good = false;
-    if (raw != NULL && again != NULL && out != NULL && ctx != NULL) {
-        uint32_t state = 1;
-        for (size_t i = 0; i < PROBE_LEN; i++) {
-            state = state * 1664525u + 1013904223u;
-            raw[i] = (uint8_t)(120 + (__builtin_popcount(state >> 8) & 15));
-        }
-        size_t len = ZSTD_compress2(ctx, out, bound, raw, PROBE_LEN);
-        is_good = !ZSTD_isError(len) && len < PROBE_LEN / 8 * 7 &&
-                  ZSTD_decompress(again, PROBE_LEN, out, len) == PROBE_LEN &&
-                  memcmp(raw, again, PROBE_LEN) == 0;
+    if (raw == NULL || again == NULL || out == NULL) {
+        return SL_NOMEM(err);
     }
-    ZSTD_freeCCtx(ctx);
-    return is_good;
+    uint32_t state = 1;
+    for (size_t i = 0; i < PROBE_LEN; i++) {
+        state = state * 1664525u + 1013904223u;
+        raw[i] = (uint8_t)(120 + (__builtin_popcount(state >> 8) & 15));
+    }
+    size_t len = ZSTD_compress2(ctx, out, bound, raw, PROBE_LEN);
+    bool is_good = !ZSTD_isError(len) && len < PROBE_LEN / 8 * 7 &&
+                   ZSTD_decompress(again, PROBE_LEN, out, len) == PROBE_LEN &&
+                   memcmp(raw, again, PROBE_LEN) == 0;
+    *ret = is_good ? YES : NO;
+    return SL_OK;
 }
 
-/* Asked once per process; two threads asking at once get the same answer. */
-static bool has_huffman(void)
+/* Keeps the Huffman-only context when this libzstd passes the probe, asked once per process; two
+ * threads asking at once get the same answer. */
+static sl_rc open_huffman(struct sli_codec *c, struct sl_err *err)
 {
-    static _Atomic int answer; /* 0 not asked, 1 no, 2 yes */
-    int known = atomic_load_explicit(&answer, memory_order_relaxed);
-    if (known == 0) {
-        known = probe() ? 2 : 1;
-        atomic_store_explicit(&answer, known, memory_order_relaxed);
+    static _Atomic int known = NOT_ASKED;
+    enum answer answer = (enum answer)atomic_load_explicit(&known, memory_order_relaxed);
+    if (answer == NO) {
+        return SL_OK;
     }
-    return known == 2;
+    c->huffman = ZSTD_createCCtx();
+    if (c->huffman == NULL) {
+        return SL_NOMEM(err);
+    }
+    if (!set_huffman(c->huffman)) {
+        answer = NO;
+    } else if (answer == NOT_ASKED) {
+        SL_TRY(probe(c->huffman, &answer, err));
+    }
+    atomic_store_explicit(&known, (int)answer, memory_order_relaxed);
+    if (answer == NO) {
+        ZSTD_freeCCtx(c->huffman);
+        c->huffman = NULL;
+    }
+    return SL_OK;
 }
 
 sl_rc sli_codec_new(const struct sl_pq_opts *opts, struct sli_codec **ret, struct sl_err *err)
@@ -88,11 +99,8 @@ sl_rc sli_codec_new(const struct sl_pq_opts *opts, struct sli_codec **ret, struc
         return SL_FAIL(err, SL_EINVAL, "zstd level %d: %s", opts->zstd_level,
                        ZSTD_getErrorName(rc));
     }
-    if (!opts->is_huffman_off && has_huffman()) {
-        c->huffman = huffman_context();
-        if (c->huffman == NULL) {
-            return SL_NOMEM(err);
-        }
+    if (!opts->is_huffman_off) {
+        SL_TRY(open_huffman(c, err));
     }
     *ret = sl_move(&c);
     return SL_OK;

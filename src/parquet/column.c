@@ -6,11 +6,8 @@
 #include "base/hash.h"
 #include "parquet/parquet_int.h"
 
-/* Pages of this raw size: below 512 KiB the entropy tables cost ratio, above 1 MiB readers that
- * fetch one row pay more for nothing. */
-#define PAGE_BYTES   (1024 * 1024)
-#define SLAB_BYTES   (8u << 20) /* untouched tails cost address space, not memory */
-#define PAGE_RAW_MAX (INT32_MAX - 65536)
+#define SLAB_BYTES    (8u << 20) /* untouched tails cost address space, not memory */
+#define PAGE_CAP_KEPT (4u << 20) /* a page buffer grown beyond this by one value is given back */
 
 struct sli_slab {
     struct sli_slab *next;
@@ -62,7 +59,20 @@ void *sli_grow(void *array, uint32_t count, uint32_t *cap, size_t size)
 
 bool sli_column_is_page_full(const struct sli_column *c)
 {
-    return c->page.len >= PAGE_BYTES + SLI_LEVELS_MAX || c->page_rows >= SLI_PAGE_ROWS_MAX;
+    return c->page.len >= SLI_PAGE_BYTES + SLI_LEVELS_MAX || c->page_rows >= SLI_PAGE_ROWS_MAX;
+}
+
+sl_rc sli_column_open_page(struct sli_column *c, struct sl_err *err)
+{
+    if (c->page.cap > PAGE_CAP_KEPT) {
+        sl_buf_fini(&c->page);
+    }
+    sl_buf_clear(&c->page);
+    if (sl_buf_reserve(&c->page, SLI_LEVELS_MAX) == NULL) {
+        return SL_NOMEM(err);
+    }
+    c->page.len = SLI_LEVELS_MAX;
+    return SL_OK;
 }
 
 /* `len` bytes at the end of the newest slab; the caller adds what it used to slab_last->used. */
@@ -153,10 +163,10 @@ static void copy_bound(struct sli_bound *to, const struct sli_bound *from)
     sl_buf_add(&to->text, sl_buf_view(&from->text));
 }
 
-static void merge_bounds(struct sli_column *c)
+static sl_rc merge_bounds(struct sli_column *c, struct sl_err *err)
 {
     if (!c->has_bounds) {
-        return;
+        return SL_OK;
     }
     if (!c->group_has_bounds || is_less(c, &c->min, &c->group_min)) {
         copy_bound(&c->group_min, &c->min);
@@ -165,6 +175,8 @@ static void merge_bounds(struct sli_column *c)
         copy_bound(&c->group_max, &c->max);
     }
     c->group_has_bounds = true;
+    SL_TRY(sl_buf_done(&c->group_min.text, err));
+    return sl_buf_done(&c->group_max.text, err);
 }
 
 static void keep_bound(struct sli_column *c, bool has, const struct sli_bound *b, size_t *ret_at,
@@ -198,9 +210,8 @@ static sl_rc add_entry(struct sli_column *c, uint32_t stored_size, struct sl_err
 /* The page's bytes as they are compressed: levels right in front of the body. */
 static struct sl_bytes page_body(struct sli_column *c)
 {
-    if (c->page.len == 0 || !c->def->is_optional) {
-        size_t skip = c->page.len == 0 ? 0 : SLI_LEVELS_MAX;
-        return SL_BYTES(c->page.ptr + skip, c->page.len - skip);
+    if (!c->def->is_optional) {
+        return SL_BYTES(c->page.ptr + SLI_LEVELS_MAX, c->page.len - SLI_LEVELS_MAX);
     }
     uint8_t levels[SLI_LEVELS_MAX];
     size_t len = sli_levels_write(c->present, c->page_rows, levels);
@@ -216,10 +227,7 @@ sl_rc sli_column_close_page(struct sli_column *c, struct sli_codec *codec, struc
     }
     SL_TRY(sl_buf_done(&c->page, err));
     struct sl_bytes raw = page_body(c);
-    if (raw.len > PAGE_RAW_MAX) {
-        return SL_FAIL(err, SL_ETOOBIG, "column %s: a value of %zu bytes; a page holds at most %d",
-                       c->def->name, raw.len, PAGE_RAW_MAX);
-    }
+    sl_assert(raw.len <= SLI_PAGE_RAW_MAX);
     uint8_t *at = slab_room(c, sli_codec_bound(raw.len));
     struct sli_page *grown = sli_grow(c->pages, c->page_count, &c->page_cap, sizeof(*c->pages));
     if (at == NULL || grown == NULL) {
@@ -233,17 +241,17 @@ sl_rc sli_column_close_page(struct sli_column *c, struct sli_codec *codec, struc
     page->payload = SL_BYTES(at, stored);
     struct sl_buf header = {.ptr = page->header, .cap = sizeof(page->header)};
     write_header(c, raw.len, stored, sl_crc32(0, page->payload), &header);
+    sl_assert(header.ptr == page->header);
     page->header_len = (uint32_t)header.len;
     SL_TRY(add_entry(c, page->header_len + (uint32_t)stored, err));
-    merge_bounds(c);
+    SL_TRY(merge_bounds(c, err));
     c->page_count++;
     c->group_raw += raw.len + page->header_len;
     c->group_rows += c->page_rows;
     c->group_nulls += c->page_nulls;
     c->page_rows = c->page_nulls = 0;
     c->has_bounds = false;
-    c->page.len = SLI_LEVELS_MAX;
-    return SL_OK;
+    return sli_column_open_page(c, err);
 }
 
 sl_rc sli_column_flush(struct sli_column *c, struct sl_sink *sink, uint64_t *offset,

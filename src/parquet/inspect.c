@@ -3,6 +3,7 @@
  * A bounds-checked compact-thrift reader over foreign bytes: lengths are checked against what is
  * left, nesting against a limit, and a field that is not known is skipped by its type. */
 #include "base/json.h"
+#include "base/str.h"
 #include "parquet/parquet_int.h"
 
 #define DEPTH_MAX 32
@@ -10,7 +11,8 @@
 
 struct reader {
     struct sl_rd rd;
-    bool is_bad; /* sticky: a varint too long, a nesting too deep, an unknown type */
+    bool is_bad;  /* sticky: a varint too long, a nesting too deep, an unknown type */
+    int64_t type; /* physical type of the column being described: how its bounds read */
 };
 
 static uint64_t varint(struct reader *r)
@@ -176,19 +178,19 @@ static const char *const converted[] = {"UTF8",
 
 /* ---- a table of fields per struct drives one describing loop ---- */
 
-enum shape { NUMBER, TEXT, NAME, NAMES, TEXTS, STRUCT, STRUCTS };
+enum shape { NUMBER, TEXT, BOUND, TYPE, NAME, NAMES, TEXTS, STRUCT, STRUCTS };
 struct field {
     int16_t id;
     enum shape shape;
     const char *key;
-    const void *more; /* NAME, NAMES: names; STRUCT, STRUCTS: struct table */
+    const void *more; /* TYPE, NAME, NAMES: names; STRUCT, STRUCTS: struct table */
     size_t count;     /* of names or fields */
 };
 
 #define NAMED(array) array, SL_COUNT_OF(array)
 static const struct field statistics[] = {
-    {3, NUMBER, "null_count", NULL, 0}, {5, TEXT, "max", NULL, 0}, {6, TEXT, "min", NULL, 0}};
-static const struct field metadata[] = {{1, NAME, "type", NAMED(types)},
+    {3, NUMBER, "null_count", NULL, 0}, {5, BOUND, "max", NULL, 0}, {6, BOUND, "min", NULL, 0}};
+static const struct field metadata[] = {{1, TYPE, "type", NAMED(types)},
                                         {2, NAMES, "encodings", NAMED(encodings)},
                                         {3, TEXTS, "path", NULL, 0},
                                         {4, NAME, "codec", NAMED(codecs)},
@@ -247,9 +249,11 @@ static bool fits(enum shape shape, uint8_t type)
 {
     switch (shape) {
     case NUMBER:
+    case TYPE:
     case NAME:
         return type == SLI_T_I16 || type == SLI_T_I32 || type == SLI_T_I64;
     case TEXT:
+    case BOUND:
         return type == SLI_T_BINARY;
     case STRUCT:
         return type == SLI_T_STRUCT;
@@ -261,6 +265,25 @@ static bool fits(enum shape shape, uint8_t type)
     return false;
 }
 
+/* A number of an integer column, text where it is text, else hex digits. */
+static void describe_bound(struct reader *r, struct sl_json *w)
+{
+    struct sl_bytes b = binary(r);
+    struct sl_rd rd = sl_rd_over(b);
+    if (r->type == SLI_TYPE_INT64 && b.len == 8) {
+        sl_json_i64(w, (int64_t)sl_rd_u64(&rd));
+    } else if (r->type == SLI_TYPE_INT32 && b.len == 4) {
+        sl_json_i64(w, (int32_t)sl_rd_u32(&rd));
+    } else if (r->type == SLI_TYPE_BYTE_ARRAY && sl_utf8_valid_len(sl_bytes_str(b)) == b.len) {
+        sl_json_str(w, sl_bytes_str(b));
+    } else {
+        SL_AUTO(sl_buf) hex = SL_BUF_EMPTY;
+        sl_hex_add(&hex, b);
+        w->out->is_failed = w->out->is_failed || hex.is_failed;
+        sl_json_str(w, sl_buf_str(&hex));
+    }
+}
+
 static void describe_field(struct reader *r, const struct field *f, struct sl_json *w,
                            uint32_t depth)
 {
@@ -269,8 +292,15 @@ static void describe_field(struct reader *r, const struct field *f, struct sl_js
     case NUMBER:
         sl_json_i64(w, zigzag(r));
         return;
+    case TYPE:
+        r->type = zigzag(r);
+        sl_json_text(w, name_of(f->more, f->count, r->type));
+        return;
     case NAME:
         sl_json_text(w, name_of(f->more, f->count, zigzag(r)));
+        return;
+    case BOUND:
+        describe_bound(r, w);
         return;
     case TEXT:
         sl_json_str(w, sl_bytes_str(binary(r)));
@@ -324,11 +354,13 @@ sl_rc sl_pq_footer_describe(struct sl_bytes tail, uint64_t file_size, uint64_t *
                        (unsigned long long)*ret_need);
     }
     struct reader r = {
-        .rd = sl_rd_over(SL_BYTES(tail.ptr + tail.len - TAIL_SIZE - len, (size_t)len))};
+        .rd = sl_rd_over(SL_BYTES(tail.ptr + tail.len - TAIL_SIZE - len, (size_t)len)), .type = -1};
     struct sl_json w = sl_json_over(out_json);
+    size_t before = out_json->len;
     describe(&r, file, SL_COUNT_OF(file), &w, 0);
-    SL_TRY(sl_rd_done(&r.rd, "footer", err));
-    if (r.is_bad) {
+    if (has_ended(&r)) {
+        out_json->len = before;
+        SL_TRY(sl_rd_done(&r.rd, "footer", err));
         return SL_FAIL(err, SL_ECORRUPT, "footer: damaged at offset %zu", r.rd.at);
     }
     return sl_buf_done(out_json, err);

@@ -1,12 +1,14 @@
-/* Parquet writer: rows in, a Parquet file out through a sl_sink. Flat schemas, PLAIN, v1 pages, Zstd.
+/* Parquet writer: rows in, a Parquet file out through a sl_sink. Flat schemas, PLAIN, v1 pages,
+ * Zstd.
  *
- * The caller appends one value per column and row, in any column order, then ends the row. Values go
- * straight into the open page of their column (the only copy of raw bytes); a full page is compressed
- * at once; compressed pages of one row group wait in memory (bounded by the group limit) and leave
- * column by column when the group is full. Memory never depends on the file's size. The bytes depend
- * on rows and options only: no clock, no host name, no thread count. One owner thread, no lock.
- * Appends are sticky: their failure shows in sl_pq_row_end. Any failure poisons the writer: no footer
- * is ever written after it. Source: Apache Parquet format 2.10; what of it we write: FORMAT.md. */
+ * The caller appends one value per column and row, in any column order, then ends the row. Values
+ * go straight into the open page of their column (the only copy of raw bytes); a full page is
+ * compressed at once; compressed pages of one row group wait in memory (bounded by the group limit)
+ * and leave column by column when the group is full. Memory is sl_pq_memory_bound, whatever the
+ * file's size. The bytes depend on rows and options only: no clock, no host name, no thread count.
+ * One owner thread, no lock. Appends are sticky: their failure shows in sl_pq_row_end. Any failure
+ * poisons the writer: no footer is ever written after it. Source: Apache Parquet format 2.10; what
+ * of it we write: FORMAT.md. */
 #ifndef SL_PARQUET_PARQUET_H
 #define SL_PARQUET_PARQUET_H
 
@@ -15,10 +17,14 @@
 
 enum sl_pq_type { SL_PQ_INT64, SL_PQ_BYTE_ARRAY };
 enum sl_pq_annotation { SL_PQ_NONE, SL_PQ_STRING, SL_PQ_INT_64, SL_PQ_JSON };
-enum sl_pq_stats { SL_PQ_STATS_FULL, SL_PQ_STATS_NULLS }; /* exact min/max + column index, or null_count only */
+enum sl_pq_stats {
+    SL_PQ_STATS_FULL,
+    SL_PQ_STATS_NULLS
+}; /* exact min/max + column index, or null_count only */
 enum sl_pq_codec_profile {
     SL_PQ_ZSTD,         /* the level of the options */
-    SL_PQ_ZSTD_HUFFMAN, /* entropy coding only: float bytes and float text, where matching never pays */
+    SL_PQ_ZSTD_HUFFMAN, /* entropy coding only: float bytes and float text, where matching never
+                           pays */
 };
 
 struct sl_pq_column {
@@ -33,30 +39,39 @@ struct sl_pq_column {
 struct sl_pq_opts {
     const struct sl_pq_column *columns; /* borrowed for the writer's life */
     uint32_t column_count;
-    int zstd_level;            /* for SL_PQ_ZSTD; 1 by default */
-    bool is_huffman_off;       /* SL_PQ_ZSTD_HUFFMAN columns use zstd_level too (compression=small) */
-    uint64_t group_bytes;      /* raw bytes of a row group; 32-128 MiB */
-    uint32_t group_rows;       /* <= 122,880 */
-    int32_t sorted_column;     /* index of the ascending column, -1 none: sorting_columns and an order check */
-    _Atomic uint64_t *raw_bytes; /* may be NULL: grows with raw value bytes as row groups end */
+    int zstd_level;        /* for SL_PQ_ZSTD; 1 by default */
+    bool is_huffman_off;   /* SL_PQ_ZSTD_HUFFMAN columns use zstd_level too (compression=small) */
+    uint64_t group_bytes;  /* raw bytes of a row group; 32-128 MiB */
+    uint32_t group_rows;   /* <= 122,880 */
+    int32_t sorted_column; /* the strictly ascending required BYTE_ARRAY, -1 none: declared in
+                              sorting_columns and checked, SL_ECORRUPT names the row */
+    _Atomic uint64_t
+        *raw_bytes; /* may be NULL: grows by a row group's uncompressed pages at its end */
 };
 
 struct sl_pq_kv {
     struct sl_str key, value;
 };
 
+/* Most memory a writer holds while no value is larger than a page: the row group (as if nothing
+ * compressed), one open page per column, codec state. A larger value adds up to three times its
+ * size while its page is open; the index of the file adds some 200 bytes per page. */
+uint64_t sl_pq_memory_bound(const struct sl_pq_opts *opts);
+
 struct sl_pq_writer;
 /* Takes the sink on success: close closes it, abort aborts it. */
-sl_rc sl_pq_writer_open(const struct sl_pq_opts *opts, struct sl_sink *sink, struct sl_pq_writer **ret,
-                        struct sl_err *err);
+sl_rc sl_pq_writer_open(const struct sl_pq_opts *opts, struct sl_sink *sink,
+                        struct sl_pq_writer **ret, struct sl_err *err);
 void sl_pq_put_i64(struct sl_pq_writer *w, uint32_t col, int64_t v);
 void sl_pq_put_bytes(struct sl_pq_writer *w, uint32_t col, struct sl_bytes b);
 void sl_pq_put_null(struct sl_pq_writer *w, uint32_t col);
-/* Room for a value of at most `max` bytes inside the open page, to be filled in place; NULL when
- * memory is refused (sticky). Then sl_pq_put_reserved tells its real length. */
+/* Room for a value of at most `max` bytes inside the open page, to be filled in place; NULL after a
+ * failure (sticky): memory refused, or SL_ETOOBIG above 2 GiB - 64 KiB less levels and length.
+ * Then sl_pq_put_reserved tells its real length. */
 uint8_t *sl_pq_reserve(struct sl_pq_writer *w, uint32_t col, size_t max);
 void sl_pq_put_reserved(struct sl_pq_writer *w, uint32_t col, size_t len);
-/* Every column got exactly one value since the last call. Closes full pages and the full row group. */
+/* Every column got exactly one value since the last call. Closes full pages and the full row group.
+ */
 sl_rc sl_pq_row_end(struct sl_pq_writer *w, struct sl_err *err);
 /* Writes the last group, indexes and footer with the key-values, closes the sink and frees the
  * writer in every case. 0 rows is a valid file. */

@@ -41,20 +41,32 @@ void sli_thrift_struct(struct sli_thrift *t, int16_t field);
 void sli_thrift_end(struct sli_thrift *t); /* ends the innermost struct */
 
 /* ---- format constants of Apache Parquet (parquet.thrift) ---- */
-enum { SLI_TYPE_INT64 = 2, SLI_TYPE_BYTE_ARRAY = 6 };
+enum { SLI_TYPE_INT32 = 1, SLI_TYPE_INT64 = 2, SLI_TYPE_BYTE_ARRAY = 6 };
 enum { SLI_ENCODING_PLAIN = 0, SLI_ENCODING_RLE = 3 };
 enum { SLI_CODEC_ZSTD = 6 };
 enum { SLI_CONVERTED_UTF8 = 0, SLI_CONVERTED_INT_64 = 18, SLI_CONVERTED_JSON = 19 };
 
+/* ---- limits ---- */
+/* Pages of this raw size: below 512 KiB the entropy tables cost ratio, above 1 MiB readers that
+ * fetch one row pay more for nothing. A value of this size gets a page of its own. */
+#define SLI_PAGE_BYTES (1024 * 1024)
+/* Page sizes are i32; Zstd adds 3 bytes to each 128 KiB block it cannot shrink (48 KiB in all), so
+ * the stored size of the largest page fits as well. */
+#define SLI_PAGE_RAW_MAX (INT32_MAX - 65536)
+#define SLI_VALUE_MAX    (SLI_PAGE_RAW_MAX - SLI_LEVELS_MAX - 4)
+
 /* ---- levels.c ---- */
 #define SLI_PAGE_ROWS_MAX 20000
-/* Definition levels of one v1 page: 4-byte length, then RLE or one bit-packed run, whichever is
- * shorter. present: one bit per row, LSB first. Returns bytes written, <= SLI_LEVELS_MAX. */
+/* Definition levels of one v1 page: 4-byte length, then RLE runs or, where these would be longer,
+ * one bit-packed run. present: one bit per row, LSB first. Returns bytes written, <=
+ * SLI_LEVELS_MAX. */
 #define SLI_LEVELS_MAX (4 + 5 + SLI_PAGE_ROWS_MAX / 8 + 1)
 size_t sli_levels_write(const uint8_t *present, uint32_t row_count, uint8_t *out);
 
 /* ---- codec.c: the only home of libzstd ---- */
 struct sli_codec;
+/* A context at level 3 and below with 1 MiB pages; ZSTD_sizeof_CCtx says 1.3 MiB. */
+#define SLI_CODEC_BYTES (2u << 20)
 sl_rc sli_codec_new(const struct sl_pq_opts *opts, struct sli_codec **ret, struct sl_err *err);
 void sli_codec_free(struct sli_codec *c);
 size_t sli_codec_bound(size_t raw_len); /* room sli_codec_compress needs */
@@ -97,7 +109,6 @@ struct sli_column {
     uint32_t page_rows, page_nulls;
     bool has_bounds; /* of the open page */
     struct sli_bound min, max;
-    size_t reserved_at; /* start of a value being filled in place */
     /* Row group. */
     struct sli_slab *slabs, *slab_last, *slab_spare;
     struct sli_page *pages;
@@ -115,6 +126,9 @@ struct sli_column {
 };
 void sli_column_init(struct sli_column *c, const struct sl_pq_column *def);
 void sli_column_fini(struct sli_column *c);
+/* An empty page; its buffer begins with room for levels, so that both are contiguous when
+ * compressed. */
+sl_rc sli_column_open_page(struct sli_column *c, struct sl_err *err);
 bool sli_column_is_page_full(const struct sli_column *c);
 sl_rc sli_column_close_page(struct sli_column *c, struct sli_codec *codec, struct sl_err *err);
 /* Writes the chunk's pages to the sink at file offset *offset, which advances. */

@@ -27,15 +27,13 @@ struct sl_pq_writer {
     struct sl_err failure_err;
 };
 
-static sl_rc poison(struct sl_pq_writer *w, sl_rc rc, struct sl_err *err)
+/* The first failure stays; SL_FAIL wrote its sentence into `err`. */
+static void poison(struct sl_pq_writer *w, sl_rc rc, const struct sl_err *err)
 {
     if (rc != SL_OK && w->failure == SL_OK) {
         w->failure = rc;
-        if (err != NULL) {
-            w->failure_err = *err;
-        }
+        w->failure_err = *err;
     }
-    return rc;
 }
 
 static sl_rc check(const struct sl_pq_writer *w, struct sl_err *err)
@@ -58,7 +56,15 @@ static void free_writer(struct sl_pq_writer *w)
     sl_free(w);
 }
 
-/* Pages begin with room for levels, so that both are contiguous when compressed. */
+uint64_t sl_pq_memory_bound(const struct sl_pq_opts *opts)
+{
+    uint64_t page = SLI_PAGE_BYTES + SLI_LEVELS_MAX;
+    uint64_t growth = page + page / 2;      /* a buffer's last step */
+    uint64_t slack = sli_codec_bound(page); /* room the newest page of a slab was given and left */
+    return opts->group_bytes + opts->column_count * (sizeof(struct sli_column) + growth + slack) +
+           2 * SLI_CODEC_BYTES;
+}
+
 static sl_rc open_columns(struct sl_pq_writer *w, struct sl_err *err)
 {
     w->columns = sl_alloc_zero(w->opts.column_count, sizeof(*w->columns));
@@ -67,10 +73,7 @@ static sl_rc open_columns(struct sl_pq_writer *w, struct sl_err *err)
     }
     for (uint32_t i = 0; i < w->opts.column_count; i++) {
         sli_column_init(&w->columns[i], &w->opts.columns[i]);
-        if (sl_buf_reserve(&w->columns[i].page, SLI_LEVELS_MAX) == NULL) {
-            return SL_NOMEM(err);
-        }
-        w->columns[i].page.len = SLI_LEVELS_MAX;
+        SL_TRY(sli_column_open_page(&w->columns[i], err));
     }
     return SL_OK;
 }
@@ -78,6 +81,11 @@ static sl_rc open_columns(struct sl_pq_writer *w, struct sl_err *err)
 sl_rc sl_pq_writer_open(const struct sl_pq_opts *opts, struct sl_sink *sink,
                         struct sl_pq_writer **ret, struct sl_err *err)
 {
+    sl_assert(opts->column_count > 0 && opts->group_rows > 0);
+    sl_assert(opts->sorted_column < (int32_t)opts->column_count);
+    sl_assert(opts->sorted_column < 0 ||
+              (opts->columns[opts->sorted_column].type == SL_PQ_BYTE_ARRAY &&
+               !opts->columns[opts->sorted_column].is_optional));
     struct sl_pq_writer *w = sl_alloc_zero(1, sizeof(*w));
     if (w == NULL) {
         return SL_NOMEM(err);
@@ -107,9 +115,16 @@ uint64_t sl_pq_writer_rows(const struct sl_pq_writer *w)
 
 /* ---- values ---- */
 
+/* A full page is closed by sl_pq_row_end; more rows mean that its failure was not looked at. */
+static uint32_t next_row(struct sli_column *c)
+{
+    sl_assert(c->page_rows < SLI_PAGE_ROWS_MAX);
+    return c->page_rows++;
+}
+
 static void mark_present(struct sli_column *c)
 {
-    uint32_t row = c->page_rows++;
+    uint32_t row = next_row(c);
     uint8_t mask = (uint8_t)(1U << row % 8);
     c->present[row / 8] = (uint8_t)(row % 8 == 0 ? mask : c->present[row / 8] | mask);
 }
@@ -160,13 +175,11 @@ static void check_order(struct sl_pq_writer *w, uint32_t col, struct sl_bytes b)
     }
     if (w->row_count > 0 && sl_bytes_cmp(b, sl_buf_view(&w->last_key)) <= 0) {
         struct sl_err err = {0};
-        SL_IGNORE(poison(w,
-                         SL_FAIL(&err, SL_ECORRUPT, "row %llu: %.*s does not follow %.*s",
-                                 (unsigned long long)w->row_count, (int)SL_MIN(b.len, 64U),
-                                 (const char *)b.ptr, (int)SL_MIN(w->last_key.len, 64U),
-                                 (const char *)w->last_key.ptr),
-                         &err),
-                  "sticky; told by row_end");
+        sl_rc rc =
+            SL_FAIL(&err, SL_ECORRUPT, "row %llu: %.*s does not follow %.*s",
+                    (unsigned long long)w->row_count, (int)SL_MIN(b.len, 64U), (const char *)b.ptr,
+                    (int)SL_MIN(w->last_key.len, 64U), (const char *)w->last_key.ptr);
+        poison(w, rc, &err);
     }
     sl_buf_clear(&w->last_key);
     sl_buf_add(&w->last_key, b);
@@ -188,28 +201,36 @@ void sl_pq_put_null(struct sl_pq_writer *w, uint32_t col)
 {
     struct sli_column *c = &w->columns[col];
     sl_dassert(c->def->is_optional);
-    uint32_t row = c->page_rows++;
+    uint32_t row = next_row(c);
     if (row % 8 == 0) {
         c->present[row / 8] = 0;
     }
     c->page_nulls++;
 }
 
+/* A value as large as a page gets one of its own; what is before it closes. */
+static bool make_way(struct sl_pq_writer *w, struct sli_column *c, size_t max)
+{
+    struct sl_err err = {0};
+    sl_rc rc = SL_OK;
+    if (max > SLI_VALUE_MAX) {
+        rc = SL_FAIL(&err, SL_ETOOBIG, "row %llu: column %s: a value of %zu bytes; at most %d fit",
+                     (unsigned long long)w->row_count, c->def->name, max, SLI_VALUE_MAX);
+    } else {
+        rc = sli_column_close_page(c, w->codec, &err);
+    }
+    poison(w, rc, &err);
+    return rc == SL_OK;
+}
+
 uint8_t *sl_pq_reserve(struct sl_pq_writer *w, uint32_t col, size_t max)
 {
     struct sli_column *c = &w->columns[col];
     sl_dassert(c->def->type == SL_PQ_BYTE_ARRAY);
-    size_t room = 0;
-    if (max > INT32_MAX || !sl_add_size(max, 4, &room)) {
-        struct sl_err err = {0};
-        SL_IGNORE(poison(w,
-                         SL_FAIL(&err, SL_ETOOBIG, "row %llu: column %s: a value of %zu bytes",
-                                 (unsigned long long)w->row_count, c->def->name, max),
-                         &err),
-                  "sticky; told by row_end");
+    if (SL_UNLIKELY(max >= SLI_PAGE_BYTES) && !make_way(w, c, max)) {
         return NULL;
     }
-    uint8_t *at = sl_buf_reserve(&c->page, room);
+    uint8_t *at = sl_buf_reserve(&c->page, max + 4);
     return at == NULL ? NULL : at + 4;
 }
 
@@ -272,6 +293,7 @@ static sl_rc flush_group(struct sl_pq_writer *w, struct sl_err *err)
 static sl_rc end_row(struct sl_pq_writer *w, struct sl_err *err)
 {
     bool has_closed = false;
+    SL_TRY(sl_buf_done(&w->last_key, err));
     for (uint32_t i = 0; i < w->opts.column_count; i++) {
         struct sli_column *c = &w->columns[i];
         sl_dassert(c->page.is_failed || c->group_rows + c->page_rows == w->group_rows);
@@ -299,13 +321,8 @@ sl_rc sl_pq_row_end(struct sl_pq_writer *w, struct sl_err *err)
     }
     w->row_count++;
     w->group_rows++;
-    struct sl_err local = {0};
-    sl_rc rc = end_row(w, &local);
-    if (SL_UNLIKELY(rc != SL_OK)) {
-        (void)poison(w, rc, &local);
-        return check(w, err);
-    }
-    return SL_OK;
+    w->failure = end_row(w, &w->failure_err);
+    return check(w, err);
 }
 
 /* ---- end ---- */
