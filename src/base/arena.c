@@ -4,8 +4,8 @@
 #include <stdalign.h>
 
 #define CHUNK_FIRST 1024
-#define CHUNK_MAX (256 * 1024) /* larger requests get a chunk of their own */
-#define ALIGNMENT 16
+#define CHUNK_MAX   (256 * 1024) /* larger requests get a chunk of their own */
+#define ALIGNMENT   16
 
 struct sl_arena_chunk {
     struct sl_arena_chunk *next;

@@ -12,8 +12,8 @@ struct sl_budget {
     uint64_t size;
     struct sl_mutex mu; /* leaf */
     struct sl_cond changed;
-    uint64_t used;                /* under mu */
-    struct waiter *first, *last;  /* under mu; each lives on its thread's stack */
+    uint64_t used;               /* under mu */
+    struct waiter *first, *last; /* under mu; each lives on its thread's stack */
 };
 
 /* A cancelled taker looks at its token this often; giving wakes takers at once. */

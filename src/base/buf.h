@@ -17,8 +17,8 @@ struct sl_buf {
 
 #define SL_BUF_EMPTY ((struct sl_buf){0})
 
-void sl_buf_fini(struct sl_buf *b);            /* frees; the buffer is empty again */
-void sl_buf_clear(struct sl_buf *b);           /* length 0, memory kept, failure forgotten */
+void sl_buf_fini(struct sl_buf *b);  /* frees; the buffer is empty again */
+void sl_buf_clear(struct sl_buf *b); /* length 0, memory kept, failure forgotten */
 sl_rc sl_buf_done(const struct sl_buf *b, struct sl_err *err);
 /* Room for `more` bytes after len; returns where they start, NULL when refused (sticky). The caller
  * writes at most `more` bytes there and then adds what it wrote to b->len. */
@@ -42,7 +42,8 @@ void sl_buf_add_u64be(struct sl_buf *b, uint64_t v);
 void sl_buf_addf(struct sl_buf *b, const char *fmt, ...) SL_PRINTF(2, 3);
 /* Takes the first `count` bytes away and moves the rest to the front. */
 void sl_buf_consume(struct sl_buf *b, size_t count);
-/* NUL-terminates (the NUL is not counted) and lends the text; "" when the buffer failed or is empty. */
+/* NUL-terminates (the NUL is not counted) and lends the text; "" when the buffer failed or is
+ * empty. */
 const char *sl_buf_cstr(struct sl_buf *b);
 
 static inline struct sl_bytes sl_buf_view(const struct sl_buf *b)

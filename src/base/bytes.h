@@ -22,9 +22,9 @@ struct sl_str {
     size_t len;
 };
 
-#define SL_STR(literal) ((struct sl_str){(literal), sizeof(literal) - 1})
+#define SL_STR(literal)           ((struct sl_str){(literal), sizeof(literal) - 1})
 #define SL_BYTES(pointer, length) ((struct sl_bytes){(const uint8_t *)(pointer), (length)})
-#define SL_STR_ARG(s) (int)(s).len, (s).ptr /* for "%.*s" */
+#define SL_STR_ARG(s)             (int)(s).len, (s).ptr /* for "%.*s" */
 
 static inline struct sl_str sl_str_from(const char *text)
 {
@@ -87,15 +87,15 @@ static inline struct sl_bytes sl_rd_bytes(struct sl_rd *rd, uint64_t len)
     rd->at += (size_t)len;
     return b;
 }
-#define SL_RD_INT(name, type, bits, swap)                                                          \
-    static inline type sl_rd_##name(struct sl_rd *rd)                                              \
-    {                                                                                              \
-        struct sl_bytes b = sl_rd_bytes(rd, (bits) / 8);                                           \
-        type v = 0;                                                                                \
-        if (SL_LIKELY(b.ptr != NULL)) {                                                            \
-            memcpy(&v, b.ptr, (bits) / 8);                                                         \
-        }                                                                                          \
-        return (type)swap(v);                                                                      \
+#define SL_RD_INT(name, type, bits, swap)                \
+    static inline type sl_rd_##name(struct sl_rd *rd)    \
+    {                                                    \
+        struct sl_bytes b = sl_rd_bytes(rd, (bits) / 8); \
+        type v = 0;                                      \
+        if (SL_LIKELY(b.ptr != NULL)) {                  \
+            memcpy(&v, b.ptr, (bits) / 8);               \
+        }                                                \
+        return (type)swap(v);                            \
     }
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "Sluice reads and writes little-endian formats in place; big-endian hosts are not supported"

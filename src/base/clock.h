@@ -8,7 +8,8 @@ struct sl_clock;
 struct sl_clock_ops {
     int64_t (*wall_ns)(struct sl_clock *c); /* Unix time */
     int64_t (*mono_ns)(struct sl_clock *c); /* never goes back; its zero means nothing */
-    /* Returns at mono time `until_ns`, or earlier when `cancel` (may be NULL) is set: SL_ECANCELED. */
+    /* Returns at mono time `until_ns`, or earlier when `cancel` (may be NULL) is set: SL_ECANCELED.
+     */
     sl_rc (*sleep_until)(struct sl_clock *c, int64_t until_ns, struct sl_cancel *cancel);
 };
 struct sl_clock {

@@ -12,7 +12,8 @@ static const struct {
     int http, grpc;
     bool is_retriable;
 } codes[] = {
-#define SL_ERRORS_ROW(name, http, grpc, retriable, text) {#name, text, http, grpc, (retriable) != 0},
+#define SL_ERRORS_ROW(name, http, grpc, retriable, text) \
+    {#name, text, http, grpc, (retriable) != 0},
     SL_ERRORS(SL_ERRORS_ROW)
 #undef SL_ERRORS_ROW
 };

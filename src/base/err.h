@@ -1,35 +1,37 @@
-/* Result codes and the error record: the one home of a failure's name, HTTP status and retriability.
+/* Result codes and the error record: the one home of a failure's name, HTTP status and
+ * retriability.
  *
  * Every function that can fail returns sl_rc. The function that first sees a failure writes one
  * sentence into the caller's struct sl_err (what, where, what to do); everybody above passes it on
  * untouched, and only a boundary may add a prefix (sl_err_prefix). Expected outcomes (SL_END,
- * SL_ENOTFOUND, SL_ECONFLICT) are codes whose sentence is optional. There is no global last error. */
+ * SL_ENOTFOUND, SL_ECONFLICT) are codes whose sentence is optional. There is no global last error.
+ */
 #ifndef SL_BASE_ERR_H
 #define SL_BASE_ERR_H
 
 #include "base/attr.h"
 
 /* X(name, http status, grpc status, retriable, what it means) */
-#define SL_ERRORS(X)                                                                               \
-    X(SL_OK, 200, 0, 0, "success")                                                                 \
-    X(SL_END, 200, 0, 0, "nothing more to read")                                                   \
-    X(SL_EBADREQ, 400, 3, 0, "the request cannot be parsed")                                       \
-    X(SL_EUNAUTH, 401, 16, 0, "who asks is not known")                                             \
-    X(SL_EFORBIDDEN, 403, 7, 0, "who asks may not do this")                                        \
-    X(SL_ENOTFOUND, 404, 5, 0, "it does not exist")                                                \
-    X(SL_ETIMEOUT, 408, 4, 1, "it took too long")                                                  \
-    X(SL_ECONFLICT, 409, 6, 0, "it exists already or is in use")                                   \
-    X(SL_ETOOBIG, 413, 8, 0, "it is larger than the limit")                                        \
-    X(SL_EINVAL, 422, 3, 0, "a value is not allowed")                                              \
-    X(SL_EREFUSED, 500, 13, 0, "the vector index refuses the vector")                              \
-    X(SL_EINTERNAL, 500, 13, 0, "a fault of this program")                                         \
-    X(SL_ECORRUPT, 500, 15, 0, "stored bytes are damaged")                                         \
-    X(SL_EIO, 500, 14, 1, "reading or writing failed")                                             \
-    X(SL_ENOSPACE, 507, 8, 0, "the disk is full")                                                  \
-    X(SL_EACCESS, 500, 7, 0, "the system refuses access")                                          \
-    X(SL_ENOMEM, 500, 8, 1, "memory is exhausted")                                                 \
-    X(SL_ECANCELED, 500, 1, 0, "it was canceled")                                                  \
-    X(SL_ECLOSED, 503, 14, 0, "the part is shutting down")                                         \
+#define SL_ERRORS(X)                                                  \
+    X(SL_OK, 200, 0, 0, "success")                                    \
+    X(SL_END, 200, 0, 0, "nothing more to read")                      \
+    X(SL_EBADREQ, 400, 3, 0, "the request cannot be parsed")          \
+    X(SL_EUNAUTH, 401, 16, 0, "who asks is not known")                \
+    X(SL_EFORBIDDEN, 403, 7, 0, "who asks may not do this")           \
+    X(SL_ENOTFOUND, 404, 5, 0, "it does not exist")                   \
+    X(SL_ETIMEOUT, 408, 4, 1, "it took too long")                     \
+    X(SL_ECONFLICT, 409, 6, 0, "it exists already or is in use")      \
+    X(SL_ETOOBIG, 413, 8, 0, "it is larger than the limit")           \
+    X(SL_EINVAL, 422, 3, 0, "a value is not allowed")                 \
+    X(SL_EREFUSED, 500, 13, 0, "the vector index refuses the vector") \
+    X(SL_EINTERNAL, 500, 13, 0, "a fault of this program")            \
+    X(SL_ECORRUPT, 500, 15, 0, "stored bytes are damaged")            \
+    X(SL_EIO, 500, 14, 1, "reading or writing failed")                \
+    X(SL_ENOSPACE, 507, 8, 0, "the disk is full")                     \
+    X(SL_EACCESS, 500, 7, 0, "the system refuses access")             \
+    X(SL_ENOMEM, 500, 8, 1, "memory is exhausted")                    \
+    X(SL_ECANCELED, 500, 1, 0, "it was canceled")                     \
+    X(SL_ECLOSED, 503, 14, 0, "the part is shutting down")            \
     X(SL_EBUSY, 503, 14, 1, "too much work is waiting")
 
 enum SL_RC_MUST_USE sl_rc {
@@ -71,23 +73,25 @@ const char *sl_errno_text(int sys_errno);
 
 /* return SL_FAIL(err, SL_ECORRUPT, "segment %s: checksum %08x", name, crc); */
 #define SL_FAIL(err, rc, ...) sl_err_set((err), (rc), 0, __FILE__, __LINE__, __VA_ARGS__)
-/* The same for a failed system call: code and text of errno are added ("...: No space left ..."). */
-#define SL_FAIL_ERRNO(err, no, ...) sl_err_set((err), sl_rc_from_errno(no), (no), __FILE__, __LINE__, __VA_ARGS__)
+/* The same for a failed system call: code and text of errno are added ("...: No space left ...").
+ */
+#define SL_FAIL_ERRNO(err, no, ...) \
+    sl_err_set((err), sl_rc_from_errno(no), (no), __FILE__, __LINE__, __VA_ARGS__)
 
 /* Returns from the calling function when the expression is not SL_OK. The only hidden return. */
-#define SL_TRY(expr)                                                                               \
-    do {                                                                                           \
-        sl_rc sl_try_rc = (expr);                                                                  \
-        if (SL_UNLIKELY(sl_try_rc != SL_OK)) {                                                     \
-            return sl_try_rc;                                                                      \
-        }                                                                                          \
+#define SL_TRY(expr)                           \
+    do {                                       \
+        sl_rc sl_try_rc = (expr);              \
+        if (SL_UNLIKELY(sl_try_rc != SL_OK)) { \
+            return sl_try_rc;                  \
+        }                                      \
     } while (0)
 
 /* Deliberate neglect of a result, with its reason. */
-#define SL_IGNORE(expr, reason)                                                                    \
-    do {                                                                                           \
-        sl_rc sl_ignored_rc SL_UNUSED = (expr);                                                    \
-        (void)sizeof(reason);                                                                      \
+#define SL_IGNORE(expr, reason)                 \
+    do {                                        \
+        sl_rc sl_ignored_rc SL_UNUSED = (expr); \
+        (void)sizeof(reason);                   \
     } while (0)
 
 #endif

@@ -7,10 +7,10 @@
 
 #include "base/attr.h"
 
-#define SL_FAULTS(X)                                                                               \
-    X(SL_FAULT_ALLOC, "allocation")                                                                \
-    X(SL_FAULT_FILE, "file call")                                                                  \
-    X(SL_FAULT_KV, "kv call")                                                                      \
+#define SL_FAULTS(X)                \
+    X(SL_FAULT_ALLOC, "allocation") \
+    X(SL_FAULT_FILE, "file call")   \
+    X(SL_FAULT_KV, "kv call")       \
     X(SL_FAULT_BACKEND, "backend call")
 
 enum sl_fault {

@@ -1,7 +1,7 @@
 /* The only open, pread, write, fsync, link and rename; see file.h.
  *
- * Durability is spelled out: data is fsynced before its name appears, the folder after. Every call asks
- * the fault point first, so the sweep can fail any of them. */
+ * Durability is spelled out: data is fsynced before its name appears, the folder after. Every call
+ * asks the fault point first, so the sweep can fail any of them. */
 #include "base/file.h"
 
 #include <dirent.h>

@@ -1,7 +1,7 @@
 /* The only open, pread, write, fsync, link and rename, with fault points (SL_FAULT_FILE).
  *
- * Every failure names the path and the errno in words. Paths are NUL-terminated. Names in errors are
- * the caller's; secrets never are paths. @threads any (one file by one thread at a time, except
+ * Every failure names the path and the errno in words. Paths are NUL-terminated. Names in errors
+ * are the caller's; secrets never are paths. @threads any (one file by one thread at a time, except
  * sl_file_pread and sl_file_pwrite, which any thread may call). */
 #ifndef SL_BASE_FILE_H
 #define SL_BASE_FILE_H
@@ -18,7 +18,8 @@ enum sl_file_mode {
 };
 
 /* O_CLOEXEC and O_NOFOLLOW on the last component for the creating modes. */
-sl_rc sl_file_open(const char *path, enum sl_file_mode mode, struct sl_file **ret, struct sl_err *err);
+sl_rc sl_file_open(const char *path, enum sl_file_mode mode, struct sl_file **ret,
+                   struct sl_err *err);
 void sl_file_close(struct sl_file *f); /* NULL is fine; errors of close are of no use after fsync */
 SL_DEFINE_FREEP(sl_file, sl_file_close)
 const char *sl_file_path(const struct sl_file *f);
@@ -26,10 +27,12 @@ const char *sl_file_path(const struct sl_file *f);
 bool sl_file_is_locked(struct sl_file *f);
 sl_rc sl_file_size(struct sl_file *f, uint64_t *ret, struct sl_err *err);
 /* Exactly b.len bytes or an error (a short read at the end of the file is SL_ECORRUPT). */
-sl_rc sl_file_pread(struct sl_file *f, uint64_t offset, uint8_t *ret, size_t len, struct sl_err *err);
+sl_rc sl_file_pread(struct sl_file *f, uint64_t offset, uint8_t *ret, size_t len,
+                    struct sl_err *err);
 sl_rc sl_file_pwrite(struct sl_file *f, uint64_t offset, struct sl_bytes b, struct sl_err *err);
-sl_rc sl_file_append(struct sl_file *f, struct sl_bytes b, struct sl_err *err); /* write(2), all of it */
-sl_rc sl_file_sync(struct sl_file *f, struct sl_err *err);                      /* fsync */
+sl_rc sl_file_append(struct sl_file *f, struct sl_bytes b,
+                     struct sl_err *err);                  /* write(2), all of it */
+sl_rc sl_file_sync(struct sl_file *f, struct sl_err *err); /* fsync */
 /* Tells the kernel the pages are not needed again (posix_fadvise DONTNEED); advisory. */
 void sl_file_forget(struct sl_file *f, uint64_t offset, uint64_t len);
 /* Asks the kernel to start writing these bytes to the device without waiting, so that a later
@@ -46,9 +49,11 @@ sl_rc sl_file_create_all(const char *path, struct sl_bytes b, struct sl_err *err
 /* rename; with no_replace SL_ECONFLICT when the target exists (renameat2, else link+unlink). */
 sl_rc sl_file_rename(const char *from, const char *to, bool no_replace, struct sl_err *err);
 sl_rc sl_file_unlink(const char *path, struct sl_err *err); /* absent is SL_OK */
-sl_rc sl_dir_create(const char *path, struct sl_err *err);  /* mkdir -p, mode 0755, new parents fsynced */
+sl_rc sl_dir_create(const char *path,
+                    struct sl_err *err); /* mkdir -p, mode 0755, new parents fsynced */
 sl_rc sl_dir_sync(const char *path, struct sl_err *err);
-sl_rc sl_dir_remove_tree(const char *path, struct sl_err *err); /* absent is SL_OK; never follows links */
+sl_rc sl_dir_remove_tree(const char *path,
+                         struct sl_err *err); /* absent is SL_OK; never follows links */
 /* Calls fn for every entry but . and .., in name order. SL_ENOTFOUND when the folder is absent. */
 typedef sl_rc sl_dir_fn(void *arg, const char *name, bool is_dir, struct sl_err *err);
 sl_rc sl_dir_list(const char *path, sl_dir_fn *fn, void *arg, struct sl_err *err);

@@ -15,8 +15,8 @@
 struct sl_json {
     struct sl_buf *out; /* borrowed */
     uint32_t depth;
-    bool is_html_escaped;   /* stored properties: yes; API replies: no */
-    uint8_t indent;         /* 0 compact; 2 as json.MarshalIndent(v, "", "  ") */
+    bool is_html_escaped; /* stored properties: yes; API replies: no */
+    uint8_t indent;       /* 0 compact; 2 as json.MarshalIndent(v, "", "  ") */
     bool is_after_key;
     bool has_member[SL_JSON_DEPTH_MAX];
     char closer[SL_JSON_DEPTH_MAX]; /* '}' or ']' of each open level */

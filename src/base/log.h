@@ -13,7 +13,8 @@ enum sl_log_level { SL_DEBUG, SL_INFO, SL_WARN, SL_ERROR };
 enum sl_log_format { SL_LOG_JSON, SL_LOG_TEXT };
 
 void sl_log_setup(enum sl_log_level least, enum sl_log_format format);
-bool sl_log_level_parse(struct sl_str name, enum sl_log_level *ret); /* debug, info, warning|warn, error */
+bool sl_log_level_parse(struct sl_str name,
+                        enum sl_log_level *ret); /* debug, info, warning|warn, error */
 
 /* Facts of a line, in the order given: SL_F_STR("class", name), SL_F_INT("rows", n). */
 struct sl_fact {
@@ -26,17 +27,18 @@ struct sl_fact {
         bool b;
     };
 };
-#define SL_F_STR(k, v) ((struct sl_fact){.key = (k), .kind = SL_FACT_STR, .s = (v)})
+#define SL_F_STR(k, v)  ((struct sl_fact){.key = (k), .kind = SL_FACT_STR, .s = (v)})
 #define SL_F_TEXT(k, v) ((struct sl_fact){.key = (k), .kind = SL_FACT_STR, .s = sl_str_from(v)})
-#define SL_F_INT(k, v) ((struct sl_fact){.key = (k), .kind = SL_FACT_INT, .i = (int64_t)(v)})
-#define SL_F_F64(k, v) ((struct sl_fact){.key = (k), .kind = SL_FACT_F64, .f = (v)})
+#define SL_F_INT(k, v)  ((struct sl_fact){.key = (k), .kind = SL_FACT_INT, .i = (int64_t)(v)})
+#define SL_F_F64(k, v)  ((struct sl_fact){.key = (k), .kind = SL_FACT_F64, .f = (v)})
 #define SL_F_BOOL(k, v) ((struct sl_fact){.key = (k), .kind = SL_FACT_BOOL, .b = (v)})
 
 void sli_log(enum sl_log_level level, const char *action, const char *message,
              const struct sl_fact *facts, size_t fact_count);
-/* sl_log(SL_INFO, "export", "starting export", SL_F_STR("export_id", id), SL_F_INT("ranges", n)); */
-#define sl_log(level, action, message, ...)                                                        \
-    sli_log((level), (action), (message), (const struct sl_fact[]){__VA_ARGS__},                   \
+/* sl_log(SL_INFO, "export", "starting export", SL_F_STR("export_id", id), SL_F_INT("ranges", n));
+ */
+#define sl_log(level, action, message, ...)                                      \
+    sli_log((level), (action), (message), (const struct sl_fact[]){__VA_ARGS__}, \
             sizeof((const struct sl_fact[]){__VA_ARGS__}) / sizeof(struct sl_fact))
 
 #endif

@@ -7,12 +7,12 @@
 
 #include "base/err.h"
 
-void *sl_alloc(size_t size) SL_MUST_USE;                       /* uninitialised; size 0 is one byte */
-void *sl_alloc_zero(size_t count, size_t size) SL_MUST_USE;    /* checked product, zeroed */
-void *sl_realloc(void *ptr, size_t size) SL_MUST_USE;          /* keeps ptr on failure */
-void sl_free(void *ptr);                                       /* NULL is fine */
+void *sl_alloc(size_t size) SL_MUST_USE;                    /* uninitialised; size 0 is one byte */
+void *sl_alloc_zero(size_t count, size_t size) SL_MUST_USE; /* checked product, zeroed */
+void *sl_realloc(void *ptr, size_t size) SL_MUST_USE;       /* keeps ptr on failure */
+void sl_free(void *ptr);                                    /* NULL is fine */
 char *sl_strdup(const char *text) SL_MUST_USE;
-char *sl_strndup(const char *text, size_t len) SL_MUST_USE;    /* NUL-terminated copy */
+char *sl_strndup(const char *text, size_t len) SL_MUST_USE; /* NUL-terminated copy */
 
 /* Blocks allocated and not freed by this process. Tests compare before and after. */
 int64_t sl_mem_live(void);

@@ -1,4 +1,5 @@
-/* Bounded queue; see queue.h. A ring under one mutex: items are batches and parts, never objects. */
+/* Bounded queue; see queue.h. A ring under one mutex: items are batches and parts, never objects.
+ */
 #include "base/queue.h"
 
 #include "base/mem.h"

@@ -17,7 +17,8 @@ struct sl_receipt {
 
 struct sl_sink;
 struct sl_sink_ops {
-    sl_rc (*write)(struct sl_sink *s, struct sl_bytes b, struct sl_err *err); /* b borrowed; may wait */
+    sl_rc (*write)(struct sl_sink *s, struct sl_bytes b,
+                   struct sl_err *err); /* b borrowed; may wait */
     sl_rc (*close)(struct sl_sink *s, struct sl_receipt *ret, struct sl_err *err);
     void (*abort)(struct sl_sink *s);
 };
@@ -25,7 +26,8 @@ struct sl_sink {
     const struct sl_sink_ops *ops;
 };
 
-static inline SL_MUST_USE sl_rc sl_sink_write(struct sl_sink *s, struct sl_bytes b, struct sl_err *err)
+static inline SL_MUST_USE sl_rc sl_sink_write(struct sl_sink *s, struct sl_bytes b,
+                                              struct sl_err *err)
 {
     return s->ops->write(s, b, err);
 }

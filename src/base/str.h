@@ -6,7 +6,7 @@
 
 #include "base/buf.h"
 
-#define SL_UUID_SIZE 16
+#define SL_UUID_SIZE      16
 #define SL_UUID_TEXT_SIZE 36 /* without NUL */
 
 /* "00112233-4455-6677-8899-aabbccddeeff", lower case, 36 bytes, no NUL. Hot path: table driven. */
@@ -16,12 +16,12 @@ bool sl_uuid_parse(struct sl_str text, uint8_t ret_uuid[SL_UUID_SIZE]);
 /* Random version-4 UUID. */
 sl_rc sl_uuid_random(uint8_t ret_uuid[SL_UUID_SIZE], struct sl_err *err);
 
-void sl_hex_add(struct sl_buf *out, struct sl_bytes b);             /* lower case */
+void sl_hex_add(struct sl_buf *out, struct sl_bytes b); /* lower case */
 bool sl_hex_parse(struct sl_str text, struct sl_buf *out);
-void sl_base64_add(struct sl_buf *out, struct sl_bytes b);          /* standard alphabet, padded */
-bool sl_base64_parse(struct sl_str text, struct sl_buf *out);       /* strict: padded, no blanks */
-bool sl_percent_decode(struct sl_str text, struct sl_buf *out);     /* false: bad escape */
-void sl_percent_encode(struct sl_str text, struct sl_buf *out);     /* RFC 3986 unreserved stay */
+void sl_base64_add(struct sl_buf *out, struct sl_bytes b);      /* standard alphabet, padded */
+bool sl_base64_parse(struct sl_str text, struct sl_buf *out);   /* strict: padded, no blanks */
+bool sl_percent_decode(struct sl_str text, struct sl_buf *out); /* false: bad escape */
+void sl_percent_encode(struct sl_str text, struct sl_buf *out); /* RFC 3986 unreserved stay */
 
 /* Offset of the first byte that is not valid UTF-8 (surrogates, overlong forms and numbers above
  * U+10FFFF are not), or s.len when all is valid. */

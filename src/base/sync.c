@@ -1,4 +1,5 @@
-/* Locks over pthreads; see sync.h. A failing lock call is a mistake of ours and ends the process. */
+/* Locks over pthreads; see sync.h. A failing lock call is a mistake of ours and ends the process.
+ */
 #include "base/sync.h"
 
 #include <errno.h>

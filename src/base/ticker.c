@@ -6,7 +6,7 @@
 #include "base/workers.h"
 
 #define DUTIES_MAX 64
-#define LOOK_NS 200000000 /* a new duty is seen after this at the latest; periods are seconds */
+#define LOOK_NS    200000000 /* a new duty is seen after this at the latest; periods are seconds */
 
 struct duty {
     uint32_t id; /* 0: free */

@@ -1,11 +1,12 @@
 /* Export engine: create, status, cancel, list; one export per node; everything an export does.
  *
  * The walk: create checks the request, claims the id by export_metadata.json (create-only), freezes
- * the source, plans ranges and hands them to workers; each range is one cursor -> one Parquet writer
+ * the source, plans ranges and hands them to workers; each range is one cursor -> one Parquet
+ * writer
  * -> one stream -> one file. SUCCESS is told only when every range has its receipt and the metadata
  * record of the end is stored. Status is live: it reads atomic counters, writes and probes nothing.
- * Ids are never reused. A journal record in kv (when given) outlives a kill: at open, an export that
- * was running is marked FAILED `interrupted`, its temporary files and frozen view are removed.
+ * Ids are never reused. A journal record in kv (when given) outlives a kill: at open, an export
+ * that was running is marked FAILED `interrupted`, its temporary files and frozen view are removed.
  * @threads any, except open and close. Locks: exports->mu is a leaf. */
 #ifndef SL_EXPORT_EXPORT_H
 #define SL_EXPORT_EXPORT_H
@@ -21,28 +22,30 @@ enum sl_compression { SL_COMPRESSION_FAST, SL_COMPRESSION_SMALL };
 
 /* The settings one export begins with and keeps. Strings are copied by create. */
 struct sl_export_settings {
-    bool is_enabled;              /* EXPORT_ENABLED */
-    struct sl_str bucket;         /* EXPORT_DEFAULT_BUCKET */
-    struct sl_str path;           /* EXPORT_DEFAULT_PATH; filesystem: root folder (never empty) */
-    uint32_t parallelism;         /* 0 = CPUs; capped at 4 x CPUs */
-    uint64_t memory_bytes;        /* memory_max share of the export: row groups + part buffers */
+    bool is_enabled;       /* EXPORT_ENABLED */
+    struct sl_str bucket;  /* EXPORT_DEFAULT_BUCKET */
+    struct sl_str path;    /* EXPORT_DEFAULT_PATH; filesystem: root folder (never empty) */
+    uint32_t parallelism;  /* 0 = CPUs; capped at 4 x CPUs */
+    uint64_t memory_bytes; /* memory_max share of the export: row groups + part buffers */
     enum sl_timestamp_unit unit;
     enum sl_compression compression;
-    bool is_json_annotated;       /* SLUICE_JSON_ANNOTATION */
+    bool is_json_annotated; /* SLUICE_JSON_ANNOTATION */
 };
 
 struct sl_exports_opts {
-    struct sl_source *source;     /* borrowed */
-    struct sl_kv *journal;        /* borrowed; NULL: nothing survives the process (command line) */
-    struct sl_clock *clock;       /* borrowed */
-    struct sl_ticker *ticker;     /* borrowed; status record every 10 s; NULL: none */
-    struct sl_str node_name;      /* CLUSTER_HOSTNAME */
-    struct sl_export_settings recovery; /* where the exports of the journal wrote (only path is read) */
+    struct sl_source *source; /* borrowed */
+    struct sl_kv *journal;    /* borrowed; NULL: nothing survives the process (command line) */
+    struct sl_clock *clock;   /* borrowed */
+    struct sl_ticker *ticker; /* borrowed; status record every 10 s; NULL: none */
+    struct sl_str node_name;  /* CLUSTER_HOSTNAME */
+    struct sl_export_settings
+        recovery; /* where the exports of the journal wrote (only path is read) */
 };
 
 struct sl_exports;
 /* Also finishes what a killed process left (recovery.c). */
-sl_rc sl_exports_open(const struct sl_exports_opts *opts, struct sl_exports **ret, struct sl_err *err);
+sl_rc sl_exports_open(const struct sl_exports_opts *opts, struct sl_exports **ret,
+                      struct sl_err *err);
 /* Refuses new exports, cancels the running one (journaled FAILED `interrupted by shutdown`), waits
  * for it, frees. */
 void sl_exports_close(struct sl_exports *ex);
@@ -51,15 +54,15 @@ SL_DEFINE_FREEP(sl_exports, sl_exports_close)
 void sl_exports_stop(struct sl_exports *ex);
 
 struct sl_export_request {
-    struct sl_str backend;              /* "filesystem"; "backup-filesystem" is accepted too */
+    struct sl_str backend; /* "filesystem"; "backup-filesystem" is accepted too */
     struct sl_str id;
-    const struct sl_str *include;       /* NULL or empty: all classes */
+    const struct sl_str *include; /* NULL or empty: all classes */
     uint32_t include_count;
     const struct sl_str *exclude;
     uint32_t exclude_count;
 };
-/* out: reply of POST (JSON + newline). SL_EINVAL, SL_ECONFLICT, SL_EIO ... with the contract's texts.
- * Returns after the instant is fixed and the id claimed. */
+/* out: reply of POST (JSON + newline). SL_EINVAL, SL_ECONFLICT, SL_EIO ... with the contract's
+ * texts. Returns after the instant is fixed and the id claimed. */
 sl_rc sl_export_create(struct sl_exports *ex, const struct sl_export_settings *settings,
                        const struct sl_export_request *request, struct sl_buf *out,
                        struct sl_err *err);
@@ -68,24 +71,31 @@ sl_rc sl_export_create(struct sl_exports *ex, const struct sl_export_settings *s
 sl_rc sl_export_status(struct sl_exports *ex, const struct sl_export_settings *settings,
                        struct sl_str backend, struct sl_str id, struct sl_buf *out,
                        struct sl_err *err);
-/* SL_OK (204), SL_ECONFLICT (already finished), SL_ENOTFOUND. Sticky; waits until the slot is free. */
+/* SL_OK (204), SL_ECONFLICT (already finished), SL_ENOTFOUND. Sticky; waits until the slot is free.
+ */
 sl_rc sl_export_cancel(struct sl_exports *ex, const struct sl_export_settings *settings,
                        struct sl_str backend, struct sl_str id, struct sl_err *err);
 /* out: {"exports":[{id,backend,path,status,classes,startedAt,completedAt?,...}]} newest first. */
 sl_rc sl_export_list(struct sl_exports *ex, const struct sl_export_settings *settings,
                      struct sl_str backend, struct sl_buf *out, struct sl_err *err);
 
-enum sl_export_state { SL_EXPORT_STARTED, SL_EXPORT_TRANSFERRING, SL_EXPORT_SUCCESS, SL_EXPORT_FAILED, SL_EXPORT_CANCELED };
+enum sl_export_state {
+    SL_EXPORT_STARTED,
+    SL_EXPORT_TRANSFERRING,
+    SL_EXPORT_SUCCESS,
+    SL_EXPORT_FAILED,
+    SL_EXPORT_CANCELED
+};
 const char *sl_export_state_name(enum sl_export_state s);
 /* Numbers of a known export, for progress bars and metrics. */
 struct sl_export_progress {
     enum sl_export_state state;
     uint64_t objects_total, objects_done, bytes_written, raw_bytes;
     uint32_t files_done, ranges_total, ranges_done;
-    int64_t started_ns, finished_ns;    /* wall; finished 0 while running */
-    int64_t first_byte_ns;              /* from start to the first part acknowledged; 0 none yet */
-    int64_t sync_ns;                    /* time spent in the final fsyncs, summed over files */
-    struct sl_err error;                /* FAILED: why */
+    int64_t started_ns, finished_ns; /* wall; finished 0 while running */
+    int64_t first_byte_ns;           /* from start to the first part acknowledged; 0 none yet */
+    int64_t sync_ns;                 /* time spent in the final fsyncs, summed over files */
+    struct sl_err error;             /* FAILED: why */
 };
 sl_rc sl_export_progress(struct sl_exports *ex, struct sl_str id, struct sl_export_progress *ret,
                          struct sl_err *err);

@@ -25,6 +25,8 @@ enum sli_shard_state {
     SLI_SHARD_SKIPPED
 };
 const char *sli_shard_state_name(enum sli_shard_state s);
+/* The table of job.c: may an export go from one state to the other? */
+bool sli_state_may(enum sl_export_state from, enum sl_export_state to);
 
 struct sli_shard_job {
     struct sl_shard shard; /* strings in job->arena */
@@ -46,6 +48,7 @@ struct sli_job {
     struct sl_str id, backend_name, place; /* place: "/exports/id", as users see it */
     struct sl_str root;                    /* where the backend writes */
     struct sl_str freeze_name;
+    struct sl_str started_text;         /* started_ns as the records print it */
     struct sl_export_settings settings; /* strings in arena */
     struct sl_str *classes, *unknown;
     uint32_t class_count, unknown_count;
@@ -53,7 +56,9 @@ struct sli_job {
     uint32_t shard_count;
     struct sli_range *ranges;
     uint32_t range_count;
-    uint32_t worker_count;
+    uint32_t parallelism;             /* what was asked for; decides the ranges */
+    uint32_t worker_count;            /* what memory has room for */
+    uint64_t group_bytes, part_bytes; /* of each file */
     uint64_t objects_total;
     int64_t started_ns, started_mono_ns;
     /* Owned by the conductor while running. */
@@ -65,7 +70,7 @@ struct sli_job {
     uint32_t ticker_id;
     /* Counters; any thread. */
     _Atomic uint32_t next_range, ranges_done, files_done;
-    _Atomic uint64_t rows, raw_bytes, sent_bytes, file_bytes, nonfinite, unsynced;
+    _Atomic uint64_t rows, raw_bytes, sent_bytes, file_bytes, nonfinite;
     _Atomic int64_t first_byte_ns, sync_ns;
     struct sl_cancel cancel; /* stops ranges: first error, user, shutdown */
     /* Under mu (leaf). */
@@ -74,12 +79,24 @@ struct sli_job {
     enum sl_export_state state;
     int64_t finished_ns;            /* 0 while running */
     bool is_cancel_wanted, is_done; /* done: slot free, files of record written */
-    struct sl_err error;            /* first failure; text only when FAILED or CANCELED */
+    struct sl_err error;            /* first failure, as replies tell it; or that it was canceled */
+    struct sl_err cause;            /* the same before prefixes: the shard's own sentence */
+    uint32_t error_prefix;          /* bytes of error.text that name the node */
     uint32_t error_shard;           /* index, UINT32_MAX none */
     /* Under ex->mu. */
     uint32_t refs;
     struct sli_job *next;
 };
+
+/* What a record or reply tells of the end, copied under the lock. */
+struct sli_ending {
+    enum sl_export_state state;
+    bool is_done;
+    int64_t finished_ns;
+    uint32_t error_prefix, error_shard;
+    char error[SL_ERR_TEXT_SIZE], cause[SL_ERR_TEXT_SIZE];
+};
+void sli_job_look(struct sli_job *job, struct sli_ending *ret);
 
 struct sl_exports {
     struct sl_exports_opts opts;
@@ -108,25 +125,44 @@ sl_rc sli_row_put(struct sl_pq_writer *w, const struct sl_object *obj, enum sl_t
                   struct sl_buf *scratch, _Atomic uint64_t *nonfinite, struct sl_err *err);
 /* range.c: one range from cursor to closed file. */
 sl_rc sli_range_run(struct sli_job *job, const struct sli_range *range, struct sl_err *err);
-/* runner.c: starts the conductor, which runs the ranges and ends the job. */
+/* runner.c: what one worker's writer and the part buffers may take of `memory_bytes`. */
+struct sli_memory_plan {
+    uint32_t worker_count; /* wanted, or fewer when memory has no room for them */
+    uint64_t group_bytes, part_bytes, parts_budget;
+};
+struct sli_memory_plan sli_memory_plan(uint64_t memory_bytes, uint32_t worker_count,
+                                       uint64_t part_bytes_min);
+/* Starts the conductor, which runs the ranges and ends the job. After a failure the job has ended
+ * FAILED and the slot is free. */
 sl_rc sli_runner_start(struct sli_job *job, struct sl_err *err);
 /* metadata.c */
 void sli_metadata_write(struct sli_job *job, struct sl_buf *out);
 void sli_node_status_write(struct sli_job *job, struct sl_buf *out);
+/* SL_PUT_NEW claims the id, once; SL_PUT_REPLACE is tried again for about a second. */
 sl_rc sli_metadata_put(struct sli_job *job, enum sl_put_mode mode, struct sl_err *err);
-sl_rc sli_node_status_put(struct sli_job *job, struct sl_err *err);
+enum sli_tries { SLI_ONCE, SLI_PATIENT };
+sl_rc sli_node_status_put(struct sli_job *job, enum sli_tries tries, struct sl_err *err);
 /* progress.c */
 void sli_created_reply(struct sli_job *job, struct sl_buf *out);
 void sli_status_reply(struct sli_job *job, struct sl_buf *out);
 /* The reply of GET for an export known by its record only. */
 sl_rc sli_stored_reply(struct sl_exports *ex, struct sl_bytes metadata, struct sl_str place,
                        bool is_listing, struct sl_buf *out, struct sl_err *err);
-void sli_shard_json(const struct sli_job *job, uint32_t idx, bool with_zero, struct sl_json *w);
+/* {class:{shard:{...}}}; keys of a shard in the order of replies, or of the node's record. */
+enum sli_shard_form { SLI_SHARD_API, SLI_SHARD_NODE };
+void sli_shards_json(const struct sli_job *job, const struct sli_ending *end,
+                     enum sli_shard_form form, struct sl_json *w);
 /* journal.c: one record per export in kv, so that a restart knows what was running. */
 sl_rc sli_journal_put(struct sli_job *job, enum sl_export_state state, bool is_final,
                       struct sl_err *err);
 sl_rc sli_journal_drop(struct sli_job *job, struct sl_err *err); /* the id is free again */
 sl_rc sli_journal_has(struct sl_exports *ex, struct sl_str id, bool *ret, struct sl_err *err);
+/* Records that are not final, each with its "id", appended to the array `ret`. */
+sl_rc sli_journal_list_open(struct sl_exports *ex, json_t *ret, struct sl_err *err);
+/* The record as it is, with its end; NULL state removes it. */
+sl_rc sli_journal_end(struct sl_exports *ex, struct sl_str id, json_t *record, const char *state,
+                      struct sl_err *err);
+/* recovery.c */
 sl_rc sli_recover(struct sl_exports *ex, struct sl_err *err);
 
 /* scheduler.c: one line per export that a killed process left; err NULL: it is ended now. */
@@ -136,7 +172,8 @@ void sli_job_free(struct sli_job *job);
 struct sli_job *sli_job_new(struct sl_exports *ex);
 /* First failure wins; stops the ranges. shard UINT32_MAX: not of one shard. */
 void sli_job_fail(struct sli_job *job, uint32_t shard_idx, const struct sl_err *err, sl_rc rc);
-enum sl_export_state sli_job_state(struct sli_job *job);
+/* A step the table does not allow is a mistake of ours. */
+void sli_job_move_locked(struct sli_job *job, enum sl_export_state to) SL_REQUIRES(job->mu);
 void sli_job_ref(struct sli_job *job);
 /* Is this the backend the job writes to? The module's name stands for the short one. */
 bool sli_is_backend(const struct sli_job *job, struct sl_str name);

@@ -1,13 +1,14 @@
 /* The job: states, birth, first failure, end of life.
  *
  *   state         meaning                              may become
- *   STARTED       accepted, instant fixed, planned     TRANSFERRING
+ *   STARTED       accepted, instant fixed, planned     TRANSFERRING FAILED CANCELED
  *   TRANSFERRING  ranges run                           SUCCESS FAILED CANCELED
- *   SUCCESS       every range has its receipt and      -
- *                 the record of the end is stored
+ *   SUCCESS       every range has its receipt          FAILED, only while !is_done: the record of
+ *                                                      the end could not be stored
  *   FAILED        first failure in `error`             -
  *   CANCELED      wanted by the user; sticky           -
- */
+ *
+ * Nobody is told an end before is_done, and no step follows it. */
 #include "export/export_int.h"
 
 #include "base/str.h"
@@ -22,6 +23,26 @@ const char *sli_shard_state_name(enum sli_shard_state s)
 {
     static const char *const names[] = {"TRANSFERRING", "SUCCESS", "FAILED", "SKIPPED"};
     return names[s];
+}
+
+bool sli_state_may(enum sl_export_state from, enum sl_export_state to)
+{
+    static const uint8_t steps[] = {
+        [SL_EXPORT_STARTED] =
+            1 << SL_EXPORT_TRANSFERRING | 1 << SL_EXPORT_FAILED | 1 << SL_EXPORT_CANCELED,
+        [SL_EXPORT_TRANSFERRING] =
+            1 << SL_EXPORT_SUCCESS | 1 << SL_EXPORT_FAILED | 1 << SL_EXPORT_CANCELED,
+        [SL_EXPORT_SUCCESS] = 1 << SL_EXPORT_FAILED,
+        [SL_EXPORT_FAILED] = 0,
+        [SL_EXPORT_CANCELED] = 0,
+    };
+    return (steps[from] >> to & 1) != 0;
+}
+
+void sli_job_move_locked(struct sli_job *job, enum sl_export_state to)
+{
+    sl_assert(!job->is_done && sli_state_may(job->state, to));
+    job->state = to;
 }
 
 struct sli_job *sli_job_new(struct sl_exports *ex)
@@ -55,34 +76,48 @@ void sli_job_free(struct sli_job *job)
     sl_free(job);
 }
 
+static void set_error_locked(struct sli_job *job, uint32_t shard_idx, const char *text, sl_rc rc)
+    SL_REQUIRES(job->mu)
+{
+    SL_IGNORE(SL_FAIL(&job->cause, rc, "%s", text), "writes the sentence");
+    if (shard_idx == UINT32_MAX) {
+        job->error = job->cause;
+        return;
+    }
+    const struct sl_shard *s = &job->shards[shard_idx].shard;
+    struct sl_str node = job->ex->node_name;
+    SL_IGNORE(SL_FAIL(&job->error, rc,
+                      "node %.*s failed: failed to export class %.*s shard %.*s: %s",
+                      SL_STR_ARG(node), SL_STR_ARG(s->class_name), SL_STR_ARG(s->name), text),
+              "writes the sentence");
+    job->error_prefix = (uint32_t)(strlen("node ") + node.len + strlen(" failed: "));
+}
+
 void sli_job_fail(struct sli_job *job, uint32_t shard_idx, const struct sl_err *err, sl_rc rc)
 {
     sl_mutex_lock(&job->mu);
-    bool is_first = job->error.rc == SL_OK && !job->is_cancel_wanted;
-    if (is_first) {
+    if (job->error.rc == SL_OK && !job->is_cancel_wanted) {
         job->error_shard = shard_idx;
-        if (shard_idx != UINT32_MAX) {
-            const struct sl_shard *s = &job->shards[shard_idx].shard;
-            SL_IGNORE(SL_FAIL(&job->error, rc, "failed to export class %.*s shard %.*s: %s",
-                              SL_STR_ARG(s->class_name), SL_STR_ARG(s->name), sl_err_text(err, rc)),
-                      "writes the sentence");
-        } else {
-            SL_IGNORE(SL_FAIL(&job->error, rc, "%s", sl_err_text(err, rc)), "writes the sentence");
-        }
+        set_error_locked(job, shard_idx, sl_err_text(err, rc), rc);
     }
     sl_mutex_unlock(&job->mu);
-    if (shard_idx != UINT32_MAX && rc != SL_ECANCELED) {
+    if (shard_idx != UINT32_MAX) {
         atomic_store_explicit(&job->shards[shard_idx].is_failed, true, memory_order_relaxed);
     }
     sl_cancel_set(&job->cancel);
 }
 
-enum sl_export_state sli_job_state(struct sli_job *job)
+void sli_job_look(struct sli_job *job, struct sli_ending *ret)
 {
     sl_mutex_lock(&job->mu);
-    enum sl_export_state s = job->state;
+    ret->state = job->state;
+    ret->is_done = job->is_done;
+    ret->finished_ns = job->finished_ns;
+    ret->error_prefix = job->error_prefix;
+    ret->error_shard = job->error_shard;
+    memcpy(ret->error, job->error.text, sizeof(ret->error));
+    memcpy(ret->cause, job->cause.text, sizeof(ret->cause));
     sl_mutex_unlock(&job->mu);
-    return s;
 }
 
 void sli_job_ref(struct sli_job *job)

@@ -2,23 +2,8 @@
  * node_<name>_status.json. Keys, order and times as the reference writes them. */
 #include "export/export_int.h"
 
-#define PUT_TRIES 3
-
-/* What a poll sees of the end, copied under the lock. */
-struct ending {
-    enum sl_export_state state;
-    int64_t finished_ns;
-    char error[SL_ERR_TEXT_SIZE + 64];
-};
-
-static void copy_ending(struct sli_job *job, struct ending *ret)
-{
-    sl_mutex_lock(&job->mu);
-    ret->state = job->state;
-    ret->finished_ns = job->finished_ns;
-    memcpy(ret->error, job->error.text, sizeof(job->error.text));
-    sl_mutex_unlock(&job->mu);
-}
+#define PUT_TRIES        5
+#define PUT_WAIT_NS      100000000 /* doubled each time: a short hiccup is ridden out in 1.5 s */
 
 static void add_time(struct sl_json *w, const char *key, int64_t wall_ns)
 {
@@ -28,28 +13,6 @@ static void add_time(struct sl_json *w, const char *key, int64_t wall_ns)
     } else {
         sl_json_time_ns(w, wall_ns);
     }
-}
-
-static void add_shards(const struct sli_job *job, bool with_zero, struct sl_json *w)
-{
-    sl_json_obj(w);
-    for (uint32_t i = 0; i < job->shard_count; i++) {
-        const struct sl_shard *s = &job->shards[i].shard;
-        bool is_first = i == 0 || !sl_str_eq(job->shards[i - 1].shard.class_name, s->class_name);
-        if (is_first) {
-            if (i > 0) {
-                sl_json_obj_end(w);
-            }
-            sl_json_key_str(w, s->class_name);
-            sl_json_obj(w);
-        }
-        sl_json_key_str(w, s->name);
-        sli_shard_json(job, i, with_zero, w);
-    }
-    if (job->shard_count > 0) {
-        sl_json_obj_end(w);
-    }
-    sl_json_obj_end(w);
 }
 
 static void add_assignments(const struct sli_job *job, struct sl_json *w)
@@ -74,10 +37,18 @@ static void add_assignments(const struct sli_job *job, struct sl_json *w)
     sl_json_obj_end(w);
 }
 
+static void add_error(struct sl_json *w, const char *text)
+{
+    if (text[0] != '\0') {
+        sl_json_key(w, "error");
+        sl_json_text(w, text);
+    }
+}
+
 void sli_metadata_write(struct sli_job *job, struct sl_buf *out)
 {
-    struct ending end;
-    copy_ending(job, &end);
+    struct sli_ending end;
+    sli_job_look(job, &end);
     bool is_running = end.finished_ns == 0;
     struct sl_json w = sl_json_over(out);
     w.indent = 2;
@@ -96,24 +67,23 @@ void sli_metadata_write(struct sli_job *job, struct sl_buf *out)
         sl_json_str(&w, job->classes[i]);
     }
     sl_json_arr_end(&w);
-    if (end.error[0] != '\0') {
-        sl_json_key(&w, "error");
-        sl_json_text(&w, end.error);
-    }
     if (job->shard_count > 0) {
         add_assignments(job, &w);
     }
+    if (!is_running) {
+        add_error(&w, end.error);
+    }
     if (!is_running && end.state != SL_EXPORT_CANCELED && job->shard_count > 0) {
         sl_json_key(&w, "shardStatus");
-        add_shards(job, false, &w);
+        sli_shards_json(job, &end, SLI_SHARD_API, &w);
     }
     sl_json_obj_end(&w);
 }
 
 void sli_node_status_write(struct sli_job *job, struct sl_buf *out)
 {
-    struct ending end;
-    copy_ending(job, &end);
+    struct sli_ending end;
+    sli_job_look(job, &end);
     bool is_running = end.finished_ns == 0;
     struct sl_json w = sl_json_over(out);
     sl_json_obj(&w);
@@ -123,13 +93,12 @@ void sli_node_status_write(struct sli_job *job, struct sl_buf *out)
     sl_json_text(&w, is_running                       ? "TRANSFERRING"
                      : end.state == SL_EXPORT_SUCCESS ? "SUCCESS"
                                                       : "FAILED");
-    if (end.error[0] != '\0') {
-        sl_json_key(&w, "error");
-        sl_json_text(&w, end.error);
-    }
     if (job->shard_count > 0) {
         sl_json_key(&w, "shardProgress");
-        add_shards(job, true, &w);
+        sli_shards_json(job, &end, SLI_SHARD_NODE, &w);
+    }
+    if (!is_running) {
+        add_error(&w, end.error + end.error_prefix);
     }
     add_time(&w, "completedAt", end.finished_ns);
     sl_json_key(&w, "version");
@@ -138,35 +107,38 @@ void sli_node_status_write(struct sli_job *job, struct sl_buf *out)
 }
 
 static sl_rc put(struct sli_job *job, struct sl_str name, const struct sl_buf *text,
-                 enum sl_put_mode mode, struct sl_err *err)
+                 enum sl_put_mode mode, enum sli_tries tries, struct sl_err *err)
 {
     SL_AUTO(sl_buf) key = SL_BUF_EMPTY;
+    struct sl_clock *clock = job->ex->opts.clock;
     sli_key(job, name, &key);
     SL_TRY(sl_buf_done(&key, err));
     SL_TRY(sl_buf_done(text, err));
-    sl_rc rc = SL_OK;
-    for (int i = 0; i < PUT_TRIES; i++) {
-        rc = sl_backend_put(job->backend, sl_buf_str(&key), sl_buf_view(text), mode, err);
-        if (rc == SL_OK || !sl_rc_retriable(rc)) {
-            break;
+    for (int i = 1;; i++) {
+        sl_rc rc = sl_backend_put(job->backend, sl_buf_str(&key), sl_buf_view(text), mode, err);
+        if (rc == SL_OK || !sl_rc_retriable(rc) || tries == SLI_ONCE || i == PUT_TRIES) {
+            return rc;
         }
+        int64_t until = sl_clock_mono_ns(clock) + ((int64_t)PUT_WAIT_NS << (i - 1));
+        SL_IGNORE(sl_clock_sleep_until(clock, until, NULL), "without a token it only sleeps");
     }
-    return rc;
 }
 
 sl_rc sli_metadata_put(struct sli_job *job, enum sl_put_mode mode, struct sl_err *err)
 {
     SL_AUTO(sl_buf) text = SL_BUF_EMPTY;
     sli_metadata_write(job, &text);
-    return put(job, SL_STR(SLI_METADATA_KEY), &text, mode, err);
+    /* A claim is not repeated: had the first one been stored, the second would find the id taken. */
+    enum sli_tries tries = mode == SL_PUT_NEW ? SLI_ONCE : SLI_PATIENT;
+    return put(job, SL_STR(SLI_METADATA_KEY), &text, mode, tries, err);
 }
 
-sl_rc sli_node_status_put(struct sli_job *job, struct sl_err *err)
+sl_rc sli_node_status_put(struct sli_job *job, enum sli_tries tries, struct sl_err *err)
 {
     SL_AUTO(sl_buf) name = SL_BUF_EMPTY;
     SL_AUTO(sl_buf) text = SL_BUF_EMPTY;
     sl_buf_addf(&name, "node_%.*s_status.json", SL_STR_ARG(job->ex->node_name));
     SL_TRY(sl_buf_done(&name, err));
     sli_node_status_write(job, &text);
-    return put(job, sl_buf_str(&name), &text, SL_PUT_REPLACE, err);
+    return put(job, sl_buf_str(&name), &text, SL_PUT_REPLACE, tries, err);
 }

@@ -21,19 +21,29 @@ uint32_t sli_range_count(uint64_t objects, uint32_t parallelism)
     return (uint32_t)SL_MIN(SL_MAX(n, (uint64_t)1), (uint64_t)1000000);
 }
 
+static int by_bytes(const void *a, const void *b)
+{
+    return sl_bytes_cmp(sl_str_bytes(*(const struct sl_str *)a),
+                        sl_str_bytes(*(const struct sl_str *)b));
+}
+
+/* The shards of all classes, classes in byte order as records list them. */
 static sl_rc list_shards(struct sli_job *job, struct sl_err *err)
 {
+    struct sl_str *names = sl_arena_array(&job->arena, struct sl_str, job->class_count);
     struct sl_shard **lists = sl_arena_array(&job->arena, struct sl_shard *, job->class_count);
     uint32_t *counts = sl_arena_array(&job->arena, uint32_t, job->class_count);
-    if (lists == NULL || counts == NULL) {
+    if (names == NULL || lists == NULL || counts == NULL) {
         return SL_NOMEM(err);
     }
+    memcpy(names, job->classes, job->class_count * sizeof(*names));
+    qsort(names, job->class_count, sizeof(*names), by_bytes);
     for (uint32_t i = 0; i < job->class_count; i++) {
-        sl_rc rc = job->frozen->ops->shards(job->frozen, job->classes[i], &job->arena, &lists[i],
+        sl_rc rc = job->frozen->ops->shards(job->frozen, names[i], &job->arena, &lists[i],
                                             &counts[i], err);
         if (rc == SL_ENOTFOUND) {
             return SL_FAIL(err, SL_EINTERNAL, "index not found for class %.*s",
-                           SL_STR_ARG(job->classes[i]));
+                           SL_STR_ARG(names[i]));
         }
         SL_TRY(rc);
         job->shard_count += counts[i];
@@ -55,7 +65,7 @@ static sl_rc add_ranges(struct sli_job *job, uint32_t shard_idx, uint32_t *cap, 
 {
     struct sli_shard_job *s = &job->shards[shard_idx];
     struct sl_range_key *keys = NULL;
-    uint32_t want = sli_range_count(s->shard.object_count, job->worker_count);
+    uint32_t want = sli_range_count(s->shard.object_count, job->parallelism);
     SL_TRY(job->frozen->ops->split(job->frozen, &s->shard, want, &job->arena, &keys,
                                    &s->range_count, err));
     if (job->range_count + s->range_count > *cap) {

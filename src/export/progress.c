@@ -5,10 +5,8 @@
  * completedAt is left out while it is unset. */
 #include "export/export_int.h"
 
-static enum sli_shard_state shard_state(const struct sli_job *job, uint32_t idx,
-                                        enum sl_export_state end)
+static enum sli_shard_state shard_state(const struct sli_shard_job *s, const struct sli_ending *end)
 {
-    const struct sli_shard_job *s = &job->shards[idx];
     if (s->shard.skip_reason.len > 0) {
         return SLI_SHARD_SKIPPED;
     }
@@ -18,36 +16,64 @@ static enum sli_shard_state shard_state(const struct sli_job *job, uint32_t idx,
     if (atomic_load_explicit(&s->ranges_left, memory_order_acquire) == 0) {
         return SLI_SHARD_SUCCESS;
     }
-    return end == SL_EXPORT_FAILED || end == SL_EXPORT_CANCELED ? SLI_SHARD_FAILED
-                                                                : SLI_SHARD_TRANSFERRING;
+    return end->finished_ns != 0 ? SLI_SHARD_FAILED : SLI_SHARD_TRANSFERRING;
 }
 
-void sli_shard_json(const struct sli_job *job, uint32_t idx, bool with_zero, struct sl_json *w)
+static void add_pair(struct sl_json *w, const char *key, struct sl_str text)
+{
+    if (text.len > 0) {
+        sl_json_key(w, key);
+        sl_json_str(w, text);
+    }
+}
+
+/* Two orders of the same keys: the reference marshals two different structs. */
+static void add_shard(const struct sli_job *job, uint32_t idx, const struct sli_ending *end,
+                      enum sli_shard_form form, struct sl_json *w)
 {
     const struct sli_shard_job *s = &job->shards[idx];
     uint64_t rows = atomic_load_explicit(&s->rows, memory_order_relaxed);
-    sl_mutex_lock((struct sl_mutex *)(uintptr_t)&job->mu);
-    enum sl_export_state end = job->state;
-    bool has_error = job->error_shard == idx;
-    char error[SL_ERR_TEXT_SIZE];
-    memcpy(error, job->error.text, sizeof(error));
-    sl_mutex_unlock((struct sl_mutex *)(uintptr_t)&job->mu);
-    enum sli_shard_state state = shard_state(job, idx, end);
+    const char *state = sli_shard_state_name(shard_state(s, end));
+    struct sl_str cause = sl_str_from(end->error_shard == idx ? end->cause : "");
     sl_json_obj(w);
-    if (has_error) {
-        sl_json_key(w, "error");
-        sl_json_text(w, error);
+    if (form == SLI_SHARD_API) {
+        add_pair(w, "error", cause);
+    } else {
+        add_pair(w, "status", sl_str_from(state));
     }
-    if (rows > 0 || with_zero) {
+    if (rows > 0 || form == SLI_SHARD_NODE) {
         sl_json_key(w, "objectsExported");
         sl_json_u64(w, rows);
     }
-    if (s->shard.skip_reason.len > 0) {
-        sl_json_key(w, "skipReason");
-        sl_json_str(w, s->shard.skip_reason);
+    if (form == SLI_SHARD_NODE) {
+        add_pair(w, "error", cause);
     }
-    sl_json_key(w, "status");
-    sl_json_text(w, sli_shard_state_name(state));
+    add_pair(w, "skipReason", s->shard.skip_reason);
+    if (form == SLI_SHARD_API) {
+        add_pair(w, "status", sl_str_from(state));
+    }
+    sl_json_obj_end(w);
+}
+
+void sli_shards_json(const struct sli_job *job, const struct sli_ending *end,
+                     enum sli_shard_form form, struct sl_json *w)
+{
+    sl_json_obj(w);
+    for (uint32_t i = 0; i < job->shard_count; i++) {
+        const struct sl_shard *s = &job->shards[i].shard;
+        if (i == 0 || !sl_str_eq(job->shards[i - 1].shard.class_name, s->class_name)) {
+            if (i > 0) {
+                sl_json_obj_end(w);
+            }
+            sl_json_key_str(w, s->class_name);
+            sl_json_obj(w);
+        }
+        sl_json_key_str(w, s->name);
+        add_shard(job, i, end, form, w);
+    }
+    if (job->shard_count > 0) {
+        sl_json_obj_end(w);
+    }
     sl_json_obj_end(w);
 }
 
@@ -105,35 +131,14 @@ static void add_eta(const struct sli_job *job, uint64_t rows, struct sl_json *w)
     }
 }
 
-static void add_shard_status(const struct sli_job *job, struct sl_json *w)
-{
-    sl_json_key(w, "shardStatus");
-    sl_json_obj(w);
-    for (uint32_t i = 0; i < job->shard_count; i++) {
-        const struct sl_shard *s = &job->shards[i].shard;
-        if (i == 0 || !sl_str_eq(job->shards[i - 1].shard.class_name, s->class_name)) {
-            if (i > 0) {
-                sl_json_obj_end(w);
-            }
-            sl_json_key_str(w, s->class_name);
-            sl_json_obj(w);
-        }
-        sl_json_key_str(w, s->name);
-        sli_shard_json(job, i, false, w);
-    }
-    sl_json_obj_end(w);
-    sl_json_obj_end(w);
-}
-
 void sli_status_reply(struct sli_job *job, struct sl_buf *out)
 {
-    sl_mutex_lock(&job->mu);
-    bool is_done = job->is_done;
-    enum sl_export_state state = is_done ? job->state : SL_EXPORT_TRANSFERRING;
-    int64_t finished = is_done ? job->finished_ns : 0;
-    char error[SL_ERR_TEXT_SIZE];
-    memcpy(error, job->error.text, sizeof(error));
-    sl_mutex_unlock(&job->mu);
+    struct sli_ending end;
+    sli_job_look(job, &end);
+    if (!end.is_done) { /* nobody is told an end before its records are stored */
+        end.state = SL_EXPORT_TRANSFERRING;
+        end.finished_ns = 0;
+    }
     uint64_t rows = atomic_load_explicit(&job->rows, memory_order_relaxed);
     uint64_t sent = atomic_load_explicit(&job->sent_bytes, memory_order_relaxed);
     uint64_t stored = atomic_load_explicit(&job->file_bytes, memory_order_relaxed);
@@ -142,17 +147,13 @@ void sli_status_reply(struct sli_job *job, struct sl_buf *out)
     sl_json_key(&w, "backend");
     sl_json_str(&w, job->backend_name);
     sl_json_key(&w, "bytesWritten");
-    sl_json_u64(&w, state == SL_EXPORT_SUCCESS ? stored : SL_MAX(sent, stored));
+    sl_json_u64(&w, end.state == SL_EXPORT_SUCCESS ? stored : SL_MAX(sent, stored));
     add_classes(job, &w);
-    if (finished != 0) {
+    if (end.is_done) {
         sl_json_key(&w, "completedAt");
-        sl_json_time_ms(&w, finished);
-    }
-    if (is_done && error[0] != '\0') {
-        sl_json_key(&w, "error");
-        sl_json_text(&w, error);
-    }
-    if (!is_done) {
+        sl_json_time_ms(&w, end.finished_ns);
+        add_pair(&w, "error", sl_str_from(end.error));
+    } else {
         add_eta(job, rows, &w);
     }
     sl_json_key(&w, "id");
@@ -164,24 +165,25 @@ void sli_status_reply(struct sli_job *job, struct sl_buf *out)
     sl_json_key(&w, "path");
     sl_json_str(&w, job->place);
     sl_json_key(&w, "percent");
-    double share =
-        job->objects_total == 0 ? (is_done ? 1 : 0) : (double)rows / (double)job->objects_total;
+    double share = job->objects_total == 0 ? (end.is_done ? 1 : 0)
+                                           : (double)rows / (double)job->objects_total;
     sl_json_f64(&w, (double)(int64_t)(share * 1000) / 10);
-    if (job->shard_count > 0 && state != SL_EXPORT_CANCELED) {
-        add_shard_status(job, &w);
+    if (job->shard_count > 0 && end.state != SL_EXPORT_CANCELED) {
+        sl_json_key(&w, "shardStatus");
+        sli_shards_json(job, &end, SLI_SHARD_API, &w);
     }
     sl_json_key(&w, "startedAt");
     sl_json_time_ms(&w, job->started_ns);
     sl_json_key(&w, "status");
-    sl_json_text(&w, sl_export_state_name(state));
-    if (is_done) {
+    sl_json_text(&w, sl_export_state_name(end.state));
+    if (end.is_done) {
         sl_json_key(&w, "syncMs");
         sl_json_i64(&w, atomic_load_explicit(&job->sync_ns, memory_order_relaxed) / 1000000);
-    }
-    int64_t took = (finished - job->started_ns) / 1000000;
-    if (finished != 0 && took != 0) {
-        sl_json_key(&w, "tookInMs");
-        sl_json_i64(&w, took);
+        int64_t took = (end.finished_ns - job->started_ns) / 1000000;
+        if (took != 0) {
+            sl_json_key(&w, "tookInMs");
+            sl_json_i64(&w, took);
+        }
     }
     add_unknown(job, &w);
     sl_json_obj_end(&w);

@@ -4,18 +4,7 @@
 #include "export/export_int.h"
 
 #define ROW_GROUP_ROWS   122880
-#define ROW_GROUP_MAX    (64ull << 20)
-#define ROW_GROUP_MIN    (8ull << 20)
-#define PART_BYTES       (8ull << 20)
-#define CANCEL_LOOK_ROWS 64 /* asking the token is one load; looking at counters is not per row */
-
-/* Fixed at job start from memory and parallelism, never a reaction to free memory: half of a
- * worker's share, because a row group waits compressed while its open pages fill. */
-static uint64_t group_bytes(const struct sli_job *job)
-{
-    uint64_t share = job->settings.memory_bytes / SL_MAX(job->worker_count, 1U);
-    return SL_MIN(SL_MAX(share / 2, (uint64_t)ROW_GROUP_MIN), (uint64_t)ROW_GROUP_MAX);
-}
+#define COUNTED_ROWS     64 /* shared counters are touched once for so many rows */
 
 static sl_rc open_writer(struct sli_job *job, const struct sli_range *range,
                          struct sl_pq_column *columns, struct sl_pq_writer **ret,
@@ -30,7 +19,7 @@ static sl_rc open_writer(struct sli_job *job, const struct sli_range *range,
     struct sl_stream_opts stream = {.uploaders = job->uploaders,
                                     .parts = job->parts,
                                     .cancel = &job->cancel,
-                                    .part_bytes = PART_BYTES,
+                                    .part_bytes = job->part_bytes,
                                     .sent_bytes = &job->sent_bytes};
     struct sl_sink *sink = NULL;
     SL_TRY(sl_stream_open(job->backend, sl_buf_str(&key), &stream, &sink, err));
@@ -44,7 +33,7 @@ static sl_rc open_writer(struct sli_job *job, const struct sli_range *range,
                               .column_count = sli_column_count,
                               .zstd_level = is_small ? 3 : 1,
                               .is_huffman_off = is_small,
-                              .group_bytes = group_bytes(job),
+                              .group_bytes = job->group_bytes,
                               .group_rows = ROW_GROUP_ROWS,
                               .sorted_column = 0,
                               .raw_bytes = &job->raw_bytes};
@@ -81,6 +70,7 @@ static sl_rc close_file(struct sli_job *job, const struct sli_range *range, stru
     SL_TRY(sl_pq_writer_close(w, kvs, count, &receipt, err));
     atomic_fetch_add_explicit(&job->sync_ns, sl_clock_mono_ns(job->ex->opts.clock) - begun,
                               memory_order_relaxed);
+    note_first_byte(job);
     atomic_fetch_add_explicit(&job->file_bytes, receipt.size, memory_order_relaxed);
     atomic_fetch_add_explicit(&job->files_done, 1, memory_order_relaxed);
     sl_stat_add(SL_STAT_BYTES, receipt.size);
@@ -119,7 +109,7 @@ static sl_rc copy_rows(struct sli_job *job, const struct sli_range *range, struc
             SL_TRY(open_writer(job, range, columns, w, err));
         }
         SL_TRY(sli_row_put(*w, obj, job->settings.unit, &scratch, &job->nonfinite, err));
-        if (++pending == CANCEL_LOOK_ROWS) {
+        if (++pending == COUNTED_ROWS) {
             count_rows(job, shard, &pending);
         }
     }

@@ -166,7 +166,8 @@ sl_rc sli_row_put(struct sl_pq_writer *w, const struct sl_object *obj, enum sl_t
     if (SL_UNLIKELY(seen > 0)) {
         atomic_fetch_add_explicit(nonfinite, seen, memory_order_relaxed);
     }
-    if (SL_UNLIKELY(rc != SL_OK)) {
+    /* Other failures are the destination's: this object has no part in them. */
+    if (SL_UNLIKELY(rc == SL_ECORRUPT || rc == SL_ETOOBIG)) {
         char id[SL_UUID_TEXT_SIZE];
         sl_uuid_format(obj->uuid, id);
         sl_err_prefix(err, "object %.*s", SL_UUID_TEXT_SIZE, id);

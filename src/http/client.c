@@ -14,7 +14,7 @@ struct sl_http_client {
 };
 
 static pthread_once_t once =
-    PTHREAD_ONCE_INIT; /* allow: pthread, libcurl asks for one global init */
+    PTHREAD_ONCE_INIT; /* allow: pthread_, libcurl asks for one global init */
 
 static void init_curl(void)
 {

@@ -1,10 +1,10 @@
 /* Source seam: where exports read. A frozen view is split into ranges; a range is read by a cursor.
  *
- * Everything acknowledged before freeze began is in, nothing begun after it returned; one instant for
- * all shards. Ranges of a shard are disjoint, ascend and cover every key. Each object comes once, in
- * UUID byte order; its view lives until the next call on that cursor. One thread per cursor, many
- * cursors at once. Reading never changes a tenant's state.
- * Implementations: live.c (our database, running or opened read-only), mem.c (tests), faulty.c. */
+ * Everything acknowledged before freeze began is in, nothing begun after it returned; one instant
+ * for all shards. Ranges of a shard are disjoint, ascend and cover every key. Each object comes
+ * once, in UUID byte order; its view lives until the next call on that cursor. One thread per
+ * cursor, many cursors at once. Reading never changes a tenant's state. Implementations: live.c
+ * (our database, running or opened read-only), mem.c (tests), faulty.c. */
 #ifndef SL_SOURCE_SOURCE_H
 #define SL_SOURCE_SOURCE_H
 
@@ -14,12 +14,12 @@
 /* One shard of the frozen view. Strings live as long as the frozen view. */
 struct sl_shard {
     struct sl_str class_name;
-    struct sl_str name;          /* tenant name for multi-tenant classes */
-    bool is_tenant;              /* class is multi-tenant: `name` is the tenant */
-    struct sl_str skip_reason;   /* not empty: report SKIPPED with this text and do not read */
-    uint64_t object_count;       /* objects to expect; exact for our own database */
-    uint64_t byte_count;         /* estimate of stored bytes, 0 unknown */
-    uint64_t ref;                /* the source's own */
+    struct sl_str name;        /* tenant name for multi-tenant classes */
+    bool is_tenant;            /* class is multi-tenant: `name` is the tenant */
+    struct sl_str skip_reason; /* not empty: report SKIPPED with this text and do not read */
+    uint64_t object_count;     /* objects to expect; exact for our own database */
+    uint64_t byte_count;       /* estimate of stored bytes, 0 unknown */
+    uint64_t ref;              /* the source's own */
 };
 
 struct sl_range_key {
@@ -29,7 +29,8 @@ struct sl_range_key {
 
 struct sl_cursor;
 struct sl_cursor_ops {
-    sl_rc (*next)(struct sl_cursor *cur, const struct sl_object **ret, struct sl_err *err); /* SL_END */
+    sl_rc (*next)(struct sl_cursor *cur, const struct sl_object **ret,
+                  struct sl_err *err); /* SL_END */
     void (*close)(struct sl_cursor *cur);
 };
 struct sl_cursor {
@@ -45,8 +46,8 @@ struct sl_frozen_ops {
     sl_rc (*split)(struct sl_frozen *fz, const struct sl_shard *shard, uint32_t range_max,
                    struct sl_arena *arena, struct sl_range_key **ret, uint32_t *ret_count,
                    struct sl_err *err);
-    sl_rc (*cursor)(struct sl_frozen *fz, const struct sl_shard *shard, const struct sl_range_key *range,
-                    struct sl_cursor **ret, struct sl_err *err);
+    sl_rc (*cursor)(struct sl_frozen *fz, const struct sl_shard *shard,
+                    const struct sl_range_key *range, struct sl_cursor **ret, struct sl_err *err);
     void (*release)(struct sl_frozen *fz, bool drop); /* drop: the durable part goes too */
 };
 struct sl_frozen {
