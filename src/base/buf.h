@@ -25,7 +25,7 @@ sl_rc sl_buf_done(const struct sl_buf *b, struct sl_err *err);
 uint8_t *sl_buf_reserve_slow(struct sl_buf *b, size_t more);
 static inline uint8_t *sl_buf_reserve(struct sl_buf *b, size_t more)
 {
-    if (SL_LIKELY(!b->is_failed && b->cap - b->len >= more)) {
+    if (SL_LIKELY(!b->is_failed && b->cap - b->len > more)) { /* exact and empty: the slow one */
         return b->ptr + b->len;
     }
     return sl_buf_reserve_slow(b, more);

@@ -50,14 +50,20 @@ static void add_schema(struct sli_thrift *t, const struct sl_pq_opts *opts)
     }
 }
 
+/* A min or max kept by the column; empty ones may lie in a buffer that was never filled. */
+static struct sl_bytes bound(const struct sli_column *c, size_t at, size_t len)
+{
+    return len == 0 ? SL_BYTES(NULL, 0) : SL_BYTES(c->bounds.ptr + at, len);
+}
+
 static void add_statistics(struct sli_thrift *t, const struct sli_column *c,
                            const struct sli_chunk *chunk)
 {
     sli_thrift_struct(t, 12);
     sli_thrift_i64(t, 3, (int64_t)chunk->null_count);
     if (c->def->stats == SL_PQ_STATS_FULL && chunk->null_count < chunk->row_count) {
-        sli_thrift_binary(t, 5, SL_BYTES(c->bounds.ptr + chunk->max_at, chunk->max_len));
-        sli_thrift_binary(t, 6, SL_BYTES(c->bounds.ptr + chunk->min_at, chunk->min_len));
+        sli_thrift_binary(t, 5, bound(c, chunk->max_at, chunk->max_len));
+        sli_thrift_binary(t, 6, bound(c, chunk->min_at, chunk->min_len));
         sli_thrift_bool(t, 7, true);
         sli_thrift_bool(t, 8, true);
     }
@@ -164,6 +170,11 @@ void sli_footer_write(const struct sli_footer_in *in, struct sl_buf *out)
     sli_thrift_end(&t);
 }
 
+static bool is_below(struct sl_bytes a, struct sl_bytes b)
+{
+    return sl_bytes_cmp(a, b) < 0;
+}
+
 /* ASCENDING (1) when mins and maxs of the pages never fall, else UNORDERED (0). */
 static int32_t boundary_order(const struct sli_column *c, const struct sli_chunk *chunk)
 {
@@ -179,10 +190,8 @@ static int32_t boundary_order(const struct sli_column *c, const struct sli_chunk
             if (b_min < a_min || b_max < a_max) {
                 return 0;
             }
-        } else if (sl_bytes_cmp(SL_BYTES(c->bounds.ptr + b->min_at, b->min_len),
-                                SL_BYTES(c->bounds.ptr + a->min_at, a->min_len)) < 0 ||
-                   sl_bytes_cmp(SL_BYTES(c->bounds.ptr + b->max_at, b->max_len),
-                                SL_BYTES(c->bounds.ptr + a->max_at, a->max_len)) < 0) {
+        } else if (is_below(bound(c, b->min_at, b->min_len), bound(c, a->min_at, a->min_len)) ||
+                   is_below(bound(c, b->max_at, b->max_len), bound(c, a->max_at, a->max_len))) {
             return 0;
         }
     }
@@ -203,11 +212,11 @@ void sli_column_index_write(const struct sli_column *c, const struct sli_chunk *
     }
     sli_thrift_list(&t, 2, SLI_T_BINARY, chunk->page_count);
     for (uint32_t i = 0; i < chunk->page_count; i++) {
-        sli_thrift_binary(&t, 0, SL_BYTES(c->bounds.ptr + pages[i].min_at, pages[i].min_len));
+        sli_thrift_binary(&t, 0, bound(c, pages[i].min_at, pages[i].min_len));
     }
     sli_thrift_list(&t, 3, SLI_T_BINARY, chunk->page_count);
     for (uint32_t i = 0; i < chunk->page_count; i++) {
-        sli_thrift_binary(&t, 0, SL_BYTES(c->bounds.ptr + pages[i].max_at, pages[i].max_len));
+        sli_thrift_binary(&t, 0, bound(c, pages[i].max_at, pages[i].max_len));
     }
     sli_thrift_i32(&t, 4, has_null_page ? 0 : boundary_order(c, chunk));
     sli_thrift_list(&t, 5, SLI_T_I64, chunk->page_count);

@@ -21,7 +21,7 @@ static void make_file(struct mem_sink *m)
     struct sl_err err = {0};
     assert_int_equal(sl_pq_writer_open(&opts, &m->base, &w, &err), SL_OK);
     for (int row = 0; row < 5; row++) {
-        sl_pq_put_bytes(w, 0, SL_BYTES("abcde" + row, 1));
+        sl_pq_put_bytes(w, 0, SL_BYTES(&"abcde"[row], 1));
         sl_pq_put_i64(w, 1, row * -1000);
         sl_pq_put_bytes(w, 2, SL_BYTES("{}", 2));
         assert_int_equal(sl_pq_row_end(w, &err), SL_OK);

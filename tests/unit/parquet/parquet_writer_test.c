@@ -85,95 +85,28 @@ static void file_of_one_value_is_the_specification_byte_for_byte(void **state)
     static const struct sl_pq_column column = {"n",          SL_PQ_INT64,      false,
                                                SL_PQ_INT_64, SL_PQ_STATS_FULL, SL_PQ_ZSTD};
     static const char head[] =
-        "50415231" /* PAR1 */
-        "1500"
-        "1510"
-        "1522"         /* DATA_PAGE, 8 bytes raw, 17 stored */
-        "15bab6cde403" /* crc of the 17 bytes below */
-        "1c"
-        "1502"
-        "1500"
-        "1506"
-        "1506"
-        "00"
-        "00" /* 1 value, PLAIN, RLE, RLE */
-        "28b52ffd"
-        "20"
-        "08" /* magic, single segment, content size 8 */
-        "410000"
-        "2a00000000000000"
-        /* column index: null_pages, min_values, max_values, ASCENDING, null_counts */
-        "191102"
-        "1918082a00000000000000"
-        "1918082a00000000000000"
-        "1502"
-        "191600"
-        "00"
-        /* offset index: offset 4, 40 bytes, first row 0 */
-        "191c"
-        "1608"
-        "1550"
-        "1600"
-        "00"
-        "00";
-    static const char footer_start[] = "1504" /* version 2 */
-                                       "192c"
-                                       "4806736368656d61"
-                                       "1502"
-                                       "00" /* schema, 1 child */
-                                       "1504"
-                                       "2500"
-                                       "18016e"
-                                       "2524"
-                                       "4c"
-                                       "ac"
-                                       "1340"
-                                       "11"
-                                       "00"
-                                       "00"
-                                       "00"   /* INT64 REQUIRED n */
-                                       "1602" /* 1 row */
-                                       "191c"
-                                       "191c"
-                                       "2600"
-                                       "1c" /* group, chunk, file_offset 0, metadata */
-                                       "1504"
-                                       "19250006"
-                                       "1918016e"
-                                       "150c"
-                                       "1602"
-                                       "163e"
-                                       "1650"
-                                       "2608"
-                                       "3c"
-                                       "3600"
-                                       "28082a00000000000000"
-                                       "18082a00000000000000"
-                                       "11"
-                                       "11"
-                                       "00" /* statistics */
-                                       "191c"
-                                       "1500"
-                                       "1500"
-                                       "1502"
-                                       "00"
-                                       "00" /* encoding_stats */
-                                       "1696"
-                                       "01"
-                                       "1514"
-                                       "1658"
-                                       "153e"
-                                       "00" /* offset index at 75, column index at 44 */
-                                       "163e"
-                                       "1602"
-                                       "2608"
-                                       "1650"
-                                       "1400"
-                                       "00" /* totals, ordinal 0 */
-                                       "191c"
-                                       "18016b"
-                                       "180176"
-                                       "00"; /* k = v */
+        "50415231"                                     /* PAR1 */
+        "150015101522"                                 /* DATA_PAGE, 8 bytes raw, 17 stored */
+        "15bab6cde403"                                 /* crc of the 17 bytes below */
+        "1c15021500150615060000"                       /* 1 value, PLAIN, RLE, RLE */
+        "28b52ffd2008"                                 /* magic, single segment, 8 bytes */
+        "4100002a00000000000000"                       /* last raw block and its 8 bytes */
+        "191102"                                       /* column index: null_pages */
+        "1918082a000000000000001918082a00000000000000" /* min_values, max_values */
+        "150219160000"                                 /* ASCENDING, null_counts */
+        "191c1608155016000000";                        /* offset index: at 4, 40 bytes, row 0 */
+    static const char footer_start[] =
+        "1504"                                   /* version 2 */
+        "192c4806736368656d61150200"             /* schema: root, 1 child */
+        "1504250018016e25244cac1340110000001602" /* INT64 REQUIRED n, INT(64, signed); 1 row */
+        "191c191c26001c"                         /* group, chunk, file_offset 0, metadata */
+        "1504192500061918016e150c"               /* INT64, PLAIN and RLE, n, ZSTD */
+        "1602163e16502608"                       /* 1 value, 31 raw, 40 stored, at 4 */
+        "3c360028082a0000000000000018082a00000000000000" /* 0 nulls, max, min */
+        "111100191c15001500150200"                       /* both exact; one PLAIN data page */
+        "001696011514165815"                             /* offset index at 75, 10; column index */
+        "3e00163e160226081650140000"                     /* at 44, 31; totals, ordinal 0 */
+        "191c18016b18017600";                            /* k = v */
     SL_AUTO(sl_buf) want = SL_BUF_EMPTY;
     SL_AUTO(sl_buf) part = SL_BUF_EMPTY;
     assert_true(sl_hex_parse(SL_STR(head), &want));
@@ -185,12 +118,7 @@ static void file_of_one_value_is_the_specification_byte_for_byte(void **state)
     sl_buf_add_u8(&want, sizeof(created_by) - 1);
     sl_buf_add_text(&want, created_by);
     sl_buf_clear(&part);
-    assert_true(sl_hex_parse(SL_STR("191c"
-                                    "1c"
-                                    "00"
-                                    "00"
-                                    "00"),
-                             &part)); /* TYPE_ORDER */
+    assert_true(sl_hex_parse(SL_STR("191c1c000000"), &part)); /* TYPE_ORDER */
     sl_buf_add(&want, sl_buf_view(&part));
     sl_buf_add_u32(&want, (uint32_t)(want.len - footer_at));
     sl_buf_add_text(&want, "PAR1");
@@ -219,7 +147,7 @@ static void optional_page_is_levels_then_present_values(void **state)
     struct sl_pq_writer *w = opened(&opts, &m);
     struct sl_err err = {0};
     for (int row = 0; row < 3; row++) {
-        sl_pq_put_bytes(w, ID, SL_BYTES("xyz" + row, 1));
+        sl_pq_put_bytes(w, ID, SL_BYTES(&"xyz"[row], 1));
         sl_pq_put_null(w, N);
         if (row == 1) {
             sl_pq_put_null(w, V);
