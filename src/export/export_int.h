@@ -174,7 +174,6 @@ struct sli_job *sli_job_new(struct sl_exports *ex);
 void sli_job_fail(struct sli_job *job, uint32_t shard_idx, const struct sl_err *err, sl_rc rc);
 /* A step the table does not allow is a mistake of ours. */
 void sli_job_move_locked(struct sli_job *job, enum sl_export_state to) SL_REQUIRES(job->mu);
-void sli_job_ref(struct sli_job *job);
 /* Is this the backend the job writes to? The module's name stands for the short one. */
 bool sli_is_backend(const struct sli_job *job, struct sl_str name);
 void sli_key(const struct sli_job *job, struct sl_str name, struct sl_buf *out); /* "<id>/<name>" */

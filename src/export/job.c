@@ -120,13 +120,6 @@ void sli_job_look(struct sli_job *job, struct sli_ending *ret)
     sl_mutex_unlock(&job->mu);
 }
 
-void sli_job_ref(struct sli_job *job)
-{
-    sl_mutex_lock(&job->ex->mu);
-    job->refs++;
-    sl_mutex_unlock(&job->ex->mu);
-}
-
 static struct sl_str short_name(struct sl_str name)
 {
     return sl_str_starts(name, "backup-") ? (struct sl_str){name.ptr + 7, name.len - 7} : name;

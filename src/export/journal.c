@@ -1,10 +1,9 @@
 /* One record per export in kv, so that a restart knows what was running and where it wrote.
  *
- * Key: 'j' | 0 (u64) | id. Value: JSON {backend, freeze, isFinal, root, state}. The record is
- * written before the freeze and before the id is claimed on the backend; isFinal is set with the
- * end. Recovery ends what is not final: FAILED `interrupted` (CANCELED when that was wanted),
- * temporary files and the frozen view removed. Without a kv (command line) all of this is nothing.
- */
+ * Key: 'j' | 0 (u64) | id. Value: JSON, see add_record. The record is written before the freeze
+ * and before the id is claimed on the backend; isFinal is set with the end, and recovery.c ends
+ * what is not final. It holds all that a later version needs to go on with an export instead.
+ * Without a kv (command line) nothing is kept. */
 #include "export/export_int.h"
 
 #include <stdlib.h>
@@ -38,21 +37,40 @@ static sl_rc commit(struct sl_kv *kv, struct sl_str id, const struct sl_buf *val
     return sl_kv_sync(kv, err);
 }
 
-static void add_record(struct sl_buf *out, struct sl_str backend, struct sl_str root,
-                       struct sl_str freeze, const char *state, bool is_final)
+static void add_record(const struct sli_job *job, const char *state, bool is_final,
+                       struct sl_buf *out)
 {
+    const struct sl_export_settings *settings = &job->settings;
     struct sl_json w = sl_json_over(out);
     sl_json_obj(&w);
     sl_json_key(&w, "backend");
-    sl_json_str(&w, backend);
+    sl_json_str(&w, job->backend_name);
+    sl_json_key(&w, "bucket");
+    sl_json_str(&w, settings->bucket);
+    sl_json_key(&w, "classes");
+    sl_json_arr(&w);
+    for (uint32_t i = 0; i < job->class_count; i++) {
+        sl_json_str(&w, job->classes[i]);
+    }
+    sl_json_arr_end(&w);
+    sl_json_key(&w, "compression");
+    sl_json_text(&w, settings->compression == SL_COMPRESSION_SMALL ? "small" : "fast");
     sl_json_key(&w, "freeze");
-    sl_json_str(&w, freeze);
+    sl_json_str(&w, job->freeze_name);
     sl_json_key(&w, "isFinal");
     sl_json_bool(&w, is_final);
+    sl_json_key(&w, "isJsonAnnotated");
+    sl_json_bool(&w, settings->is_json_annotated);
+    sl_json_key(&w, "parallelism");
+    sl_json_u64(&w, job->parallelism);
     sl_json_key(&w, "root");
-    sl_json_str(&w, root);
+    sl_json_str(&w, job->root);
+    sl_json_key(&w, "startedAt");
+    sl_json_str(&w, job->started_text);
     sl_json_key(&w, "state");
     sl_json_text(&w, state);
+    sl_json_key(&w, "timestampUnit");
+    sl_json_text(&w, settings->unit == SL_UNIT_NS ? "ns" : "ms");
     sl_json_obj_end(&w);
 }
 
@@ -64,8 +82,7 @@ sl_rc sli_journal_put(struct sli_job *job, enum sl_export_state state, bool is_f
         return SL_OK;
     }
     SL_AUTO(sl_buf) value = SL_BUF_EMPTY;
-    add_record(&value, job->backend_name, job->root, job->freeze_name, sl_export_state_name(state),
-               is_final);
+    add_record(job, sl_export_state_name(state), is_final, &value);
     return commit(kv, job->id, &value, err);
 }
 
@@ -90,85 +107,8 @@ sl_rc sli_journal_has(struct sl_exports *ex, struct sl_str id, bool *ret, struct
     return rc == SL_ENOTFOUND ? SL_OK : rc;
 }
 
-/* ---- recovery ---- */
-
-static struct sl_str member(json_t *doc, const char *key)
-{
-    const char *text = json_string_value(json_object_get(doc, key));
-    return sl_str_from(text == NULL ? "" : text);
-}
-
-/* Rewrites one JSON record of an interrupted export on the backend; absent is fine. */
-static sl_rc end_record(struct sl_backend *be, struct sl_str key, const char *state,
-                        const char *reason, struct sl_str completed, int flags, bool *ret_has,
-                        struct sl_err *err)
-{
-    SL_AUTO(sl_buf) text = SL_BUF_EMPTY;
-    sl_rc rc = sl_backend_get(be, key, SLI_METADATA_MAX, &text, err);
-    *ret_has = rc == SL_OK;
-    if (rc != SL_OK) {
-        return rc == SL_ENOTFOUND ? SL_OK : rc;
-    }
-    json_t *doc = json_loadb((const char *)text.ptr, text.len, 0, NULL);
-    if (doc == NULL) {
-        return SL_FAIL(err, SL_ECORRUPT, "%.*s is not JSON", SL_STR_ARG(key));
-    }
-    (void)json_object_set_new(doc, "status", json_string(state));
-    (void)json_object_set_new(doc, "error", json_string(reason));
-    (void)json_object_set_new(doc, "completedAt", json_stringn(completed.ptr, completed.len));
-    char *dump = json_dumps(doc, flags);
-    json_decref(doc);
-    if (dump == NULL) {
-        return SL_NOMEM(err);
-    }
-    rc = sl_backend_put(be, key, SL_BYTES(dump, strlen(dump)), SL_PUT_REPLACE, err);
-    free(dump); /* allow: free, jansson allocated it */
-    return rc;
-}
-
-static sl_rc end_on_backend(struct sl_exports *ex, struct sl_backend *be, struct sl_str id,
-                            bool is_canceled, bool *ret_claimed, struct sl_err *err)
-{
-    const char *reason = is_canceled ? "export was canceled"
-                                     : "interrupted: the node stopped while the export was running";
-    SL_AUTO(sl_buf) key = SL_BUF_EMPTY;
-    SL_AUTO(sl_buf) time = SL_BUF_EMPTY;
-    bool has = false;
-    sl_time_add_ns(&time, sl_clock_wall_ns(ex->opts.clock));
-    sl_buf_addf(&key, "%.*s/", SL_STR_ARG(id));
-    SL_TRY(sl_buf_done(&key, err));
-    SL_TRY(be->ops->sweep(be, sl_buf_str(&key), err));
-    sl_buf_add_text(&key, SLI_METADATA_KEY);
-    SL_TRY(end_record(be, sl_buf_str(&key), is_canceled ? "CANCELED" : "FAILED", reason,
-                      sl_buf_str(&time), JSON_INDENT(2), ret_claimed, err));
-    sl_buf_clear(&key);
-    sl_buf_addf(&key, "%.*s/node_%.*s_status.json", SL_STR_ARG(id), SL_STR_ARG(ex->node_name));
-    SL_TRY(sl_buf_done(&key, err));
-    return end_record(be, sl_buf_str(&key), "FAILED", reason, sl_buf_str(&time), JSON_COMPACT, &has,
-                      err);
-}
-
-static sl_rc recover_one(struct sl_exports *ex, struct sl_str id, json_t *doc, struct sl_err *err)
-{
-    bool is_canceled = sl_str_is(member(doc, "state"), "CANCELED");
-    struct sl_source *src = ex->opts.source;
-    SL_TRY(src->ops->drop(src, member(doc, "freeze"), err));
-    SL_AUTO_PTR(sl_backend) be = NULL;
-    bool is_claimed = false;
-    SL_TRY(ex->open_backend(member(doc, "backend"), member(doc, "root"), &be, err));
-    SL_TRY(end_on_backend(ex, be, id, is_canceled, &is_claimed, err));
-    if (!is_claimed) {
-        return commit(ex->opts.journal, id, NULL,
-                      err); /* killed before the claim: the id is free */
-    }
-    SL_AUTO(sl_buf) value = SL_BUF_EMPTY;
-    add_record(&value, member(doc, "backend"), member(doc, "root"), member(doc, "freeze"),
-               is_canceled ? "CANCELED" : "FAILED", true);
-    return commit(ex->opts.journal, id, &value, err);
-}
-
-/* The ids that are not final, collected first: recovery commits while it walks. */
-static sl_rc list_open(struct sl_exports *ex, json_t *ret, struct sl_err *err)
+/* They are collected first: recovery commits while it walks. */
+sl_rc sli_journal_list_open(struct sl_exports *ex, json_t *ret, struct sl_err *err)
 {
     SL_AUTO(sl_buf) lo = SL_BUF_EMPTY;
     SL_AUTO(sl_buf) hi = SL_BUF_EMPTY;
@@ -198,27 +138,23 @@ static sl_rc list_open(struct sl_exports *ex, json_t *ret, struct sl_err *err)
     }
 }
 
-sl_rc sli_recover(struct sl_exports *ex, struct sl_err *err)
+sl_rc sli_journal_end(struct sl_exports *ex, struct sl_str id, json_t *record, const char *state,
+                      struct sl_err *err)
 {
-    if (ex->opts.journal == NULL) {
-        return SL_OK;
+    if (state == NULL) {
+        return commit(ex->opts.journal, id, NULL, err);
     }
-    json_t *open = json_array();
-    sl_rc rc = list_open(ex, open, err);
-    size_t i = 0;
-    json_t *doc = NULL;
-    json_array_foreach(open, i, doc)
-    {
-        struct sl_err one = {0};
-        sl_rc one_rc = rc == SL_OK ? recover_one(ex, member(doc, "id"), doc, &one) : SL_OK;
-        if (one_rc != SL_OK) {
-            /* Its folder may be gone or unmounted: the node must start; the next start tries again.
-             */
-            sli_log_recovery(member(doc, "id"), &one, one_rc);
-        } else if (rc == SL_OK) {
-            sli_log_recovery(member(doc, "id"), NULL, SL_OK);
-        }
+    SL_AUTO(sl_buf) value = SL_BUF_EMPTY;
+    json_t *copy = json_copy(record);
+    (void)json_object_del(copy, "id");
+    (void)json_object_set_new(copy, "isFinal", json_true());
+    (void)json_object_set_new(copy, "state", json_string(state));
+    char *text = json_dumps(copy, JSON_COMPACT);
+    json_decref(copy);
+    if (text == NULL) {
+        return SL_NOMEM(err);
     }
-    json_decref(open);
-    return rc;
+    sl_buf_add_text(&value, text);
+    free(text); /* allow: free, jansson allocated it */
+    return commit(ex->opts.journal, id, &value, err);
 }

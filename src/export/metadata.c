@@ -2,8 +2,8 @@
  * node_<name>_status.json. Keys, order and times as the reference writes them. */
 #include "export/export_int.h"
 
-#define PUT_TRIES        5
-#define PUT_WAIT_NS      100000000 /* doubled each time: a short hiccup is ridden out in 1.5 s */
+#define PUT_TRIES   5
+#define PUT_WAIT_NS 100000000 /* doubled each time: a short hiccup is ridden out in 1.5 s */
 
 static void add_time(struct sl_json *w, const char *key, int64_t wall_ns)
 {
@@ -128,7 +128,8 @@ sl_rc sli_metadata_put(struct sli_job *job, enum sl_put_mode mode, struct sl_err
 {
     SL_AUTO(sl_buf) text = SL_BUF_EMPTY;
     sli_metadata_write(job, &text);
-    /* A claim is not repeated: had the first one been stored, the second would find the id taken. */
+    /* A claim is not repeated: had the first one been stored, the second would find the id taken.
+     */
     enum sli_tries tries = mode == SL_PUT_NEW ? SLI_ONCE : SLI_PATIENT;
     return put(job, SL_STR(SLI_METADATA_KEY), &text, mode, tries, err);
 }

@@ -165,8 +165,8 @@ void sli_status_reply(struct sli_job *job, struct sl_buf *out)
     sl_json_key(&w, "path");
     sl_json_str(&w, job->place);
     sl_json_key(&w, "percent");
-    double share = job->objects_total == 0 ? (end.is_done ? 1 : 0)
-                                           : (double)rows / (double)job->objects_total;
+    double share =
+        job->objects_total == 0 ? (end.is_done ? 1 : 0) : (double)rows / (double)job->objects_total;
     sl_json_f64(&w, (double)(int64_t)(share * 1000) / 10);
     if (job->shard_count > 0 && end.state != SL_EXPORT_CANCELED) {
         sl_json_key(&w, "shardStatus");

@@ -3,8 +3,8 @@
 #include "base/stats.h"
 #include "export/export_int.h"
 
-#define ROW_GROUP_ROWS   122880
-#define COUNTED_ROWS     64 /* shared counters are touched once for so many rows */
+#define ROW_GROUP_ROWS 122880
+#define COUNTED_ROWS   64 /* shared counters are touched once for so many rows */
 
 static sl_rc open_writer(struct sli_job *job, const struct sli_range *range,
                          struct sl_pq_column *columns, struct sl_pq_writer **ret,

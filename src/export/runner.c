@@ -6,7 +6,33 @@
 #include "base/log.h"
 #include "export/export_int.h"
 
-#define WORKERS_MAX 256
+#define WORKERS_MAX   256
+#define GROUP_MAX     (64ull << 20) /* readers like row groups of this size */
+#define GROUP_MIN     (8ull << 20)  /* smaller ones cost readers more than they save us */
+#define PART_MAX      (8ull << 20)  /* larger parts gain nothing measurable */
+#define PART_MIN      (1ull << 20)  /* smaller ones make more calls than bytes */
+#define STATUS_PERIOD 10000000000   /* ns; as the reference */
+
+/* Halves and quarters of the export's memory: row groups, parts, open pages and codecs. All is
+ * fixed at job start, never a reaction to free memory, so that equal settings make equal files. */
+struct sli_memory_plan sli_memory_plan(uint64_t memory_bytes, uint32_t worker_count,
+                                       uint64_t part_bytes_min)
+{
+    struct sl_pq_opts least = {
+        .columns = sli_columns, .column_count = sli_column_count, .group_bytes = GROUP_MIN};
+    uint64_t room = (memory_bytes - memory_bytes / 4) / sl_pq_memory_bound(&least);
+    uint64_t part_min = SL_MAX(part_bytes_min, (uint64_t)PART_MIN);
+    struct sli_memory_plan plan;
+    plan.worker_count = (uint32_t)SL_MIN(SL_MAX(room, 1U), (uint64_t)SL_MAX(worker_count, 1U));
+    plan.worker_count = SL_MIN(plan.worker_count, (uint32_t)WORKERS_MAX);
+    uint64_t group = memory_bytes / 2 / plan.worker_count;
+    plan.group_bytes = SL_MIN(SL_MAX(group, (uint64_t)GROUP_MIN), (uint64_t)GROUP_MAX);
+    /* At least two parts a worker, or a worker could wait for itself. */
+    uint64_t part = memory_bytes / 4 / (2 * plan.worker_count) & ~(uint64_t)(PART_MIN - 1);
+    plan.part_bytes = SL_MIN(SL_MAX(part, part_min), SL_MAX(part_min, (uint64_t)PART_MAX));
+    plan.parts_budget = SL_MAX(memory_bytes / 4, 2 * plan.worker_count * plan.part_bytes);
+    return plan;
+}
 
 static void run_ranges(void *arg)
 {
@@ -76,10 +102,9 @@ static enum sl_export_state decide_end(struct sli_job *job)
                                                         : SL_EXPORT_SUCCESS;
     if (end == SL_EXPORT_CANCELED) {
         job->error = (struct sl_err){.rc = SL_ECANCELED, .text = "export was canceled"};
-    } else if (end == SL_EXPORT_FAILED && job->error_shard != UINT32_MAX) {
-        sl_err_prefix(&job->error, "node %.*s failed", SL_STR_ARG(job->ex->node_name));
+        job->error_prefix = 0;
     }
-    job->state = end;
+    sli_job_move_locked(job, end);
     job->finished_ns = sl_clock_wall_ns(job->ex->opts.clock);
     sl_mutex_unlock(&job->mu);
     return end;
@@ -101,29 +126,29 @@ static void log_end(struct sli_job *job, enum sl_export_state end)
     }
 }
 
-/* Stores the records of the end. A failure here turns SUCCESS into FAILED, told by the status. */
+static sl_rc put_records(struct sli_job *job, enum sl_export_state end, struct sl_err *err)
+{
+    SL_TRY(sli_node_status_put(job, SLI_PATIENT, err));
+    SL_TRY(sli_metadata_put(job, SL_PUT_REPLACE, err));
+    return sli_journal_put(job, end, true, err);
+}
+
+/* Stores the records of the end. A failure here turns SUCCESS into FAILED, told by the status; a
+ * journal record that is not final lets the next start repair the others. */
 static void store_end(struct sli_job *job)
 {
     struct sl_err err = {0};
     enum sl_export_state end = decide_end(job);
-    sl_rc rc = sli_node_status_put(job, &err);
-    if (rc == SL_OK) {
-        rc = sli_metadata_put(job, SL_PUT_REPLACE, &err);
-    }
-    if (rc == SL_OK) {
-        rc = sli_journal_put(job, end, true, &err);
-    }
+    sl_rc rc = put_records(job, end, &err);
     if (rc != SL_OK && end == SL_EXPORT_SUCCESS) {
         sl_mutex_lock(&job->mu);
         SL_IGNORE(SL_FAIL(&job->error, rc, "the record of the end could not be stored: %s",
                           sl_err_text(&err, rc)),
                   "writes the sentence");
-        job->state = SL_EXPORT_FAILED;
-        sl_mutex_unlock(&job->mu);
         end = SL_EXPORT_FAILED;
-        SL_IGNORE(sli_node_status_put(job, NULL), "best effort after a failed record");
-        SL_IGNORE(sli_metadata_put(job, SL_PUT_REPLACE, NULL), "best effort after a failed record");
-        SL_IGNORE(sli_journal_put(job, end, true, NULL), "a restart marks it FAILED anyway");
+        sli_job_move_locked(job, end);
+        sl_mutex_unlock(&job->mu);
+        SL_IGNORE(put_records(job, end, NULL), "best effort after a failed record");
     }
     log_end(job, end);
 }
@@ -140,50 +165,61 @@ static void free_slot(struct sli_job *job)
     sl_mutex_unlock(&job->mu);
 }
 
-static void conduct(void *arg)
+/* From the last range, or a failed start, to a free slot. */
+static void end_job(struct sli_job *job)
 {
-    struct sli_job *job = arg;
-    run_workers(job);
     if (job->ticker_id != 0) {
         sl_ticker_remove(job->ex->opts.ticker, job->ticker_id);
     }
     /* Uploads of aborted files are waited for by their streams; the pool is idle now. */
-    sl_workers_free(job->uploaders);
-    job->uploaders = NULL;
-    check_counts(job);
+    sl_workers_free(sl_move(&job->uploaders));
     store_end(job);
-    sl_frozen_release(job->frozen, true);
-    job->frozen = NULL;
+    sl_frozen_release(sl_move(&job->frozen), true);
     free_slot(job);
 }
 
-#define STATUS_PERIOD_NS 10000000000
+static void conduct(void *arg)
+{
+    struct sli_job *job = arg;
+    run_workers(job);
+    check_counts(job);
+    end_job(job);
+}
 
 /* The record others may read while it runs; the live status needs none of it. */
 static void store_status(void *arg)
 {
-    SL_IGNORE(sli_node_status_put(arg, NULL), "tried again in ten seconds; the end is what counts");
+    SL_IGNORE(sli_node_status_put(arg, SLI_ONCE, NULL), "tried again in ten seconds");
+}
+
+static sl_rc start(struct sli_job *job, struct sl_err *err)
+{
+    struct sli_memory_plan plan = sli_memory_plan(job->settings.memory_bytes, job->parallelism,
+                                                  job->backend->ops->part_rule.bytes_min);
+    job->worker_count = plan.worker_count;
+    job->group_bytes = plan.group_bytes;
+    job->part_bytes = plan.part_bytes;
+    uint32_t uploaders = SL_MAX(4U, 2 * job->worker_count);
+    SL_TRY(sl_workers_new("upload", uploaders, 2 * uploaders, &job->uploaders, err));
+    SL_TRY(sl_budget_new(plan.parts_budget, &job->parts, err));
+    sl_mutex_lock(&job->mu);
+    sli_job_move_locked(job, SL_EXPORT_TRANSFERRING);
+    sl_mutex_unlock(&job->mu);
+    if (job->ex->opts.ticker != NULL) {
+        SL_TRY(sl_ticker_add(job->ex->opts.ticker, STATUS_PERIOD, store_status, job,
+                             &job->ticker_id, err));
+    }
+    return sl_thread_start("export", conduct, job, &job->conductor, err);
 }
 
 sl_rc sli_runner_start(struct sli_job *job, struct sl_err *err)
 {
-    uint32_t uploaders = SL_MAX(4U, 2 * job->worker_count);
-    uint64_t part_bytes = 8u << 20;
-    /* At least two parts a worker, or a worker could wait for itself; a quarter of the export's
-     * share. */
-    uint64_t budget = SL_MAX(job->settings.memory_bytes / 4, 2 * part_bytes * job->worker_count);
-    SL_TRY(sl_workers_new("upload", uploaders, 2 * uploaders, &job->uploaders, err));
-    SL_TRY(sl_budget_new(budget, &job->parts, err));
-    sl_mutex_lock(&job->mu);
-    job->state = SL_EXPORT_TRANSFERRING;
-    sl_mutex_unlock(&job->mu);
-    if (job->ex->opts.ticker != NULL) {
-        SL_TRY(sl_ticker_add(job->ex->opts.ticker, STATUS_PERIOD_NS, store_status, job,
-                             &job->ticker_id, err));
+    struct sl_err first = {0};
+    sl_rc rc = start(job, &first);
+    if (rc != SL_OK) {
+        sli_job_fail(job, UINT32_MAX, &first, rc);
+        end_job(job);
+        return SL_FAIL(err, rc, "%s", sl_err_text(&first, rc));
     }
-    sl_rc rc = sl_thread_start("export", conduct, job, &job->conductor, err);
-    if (rc != SL_OK && job->ticker_id != 0) {
-        sl_ticker_remove(job->ex->opts.ticker, job->ticker_id);
-    }
-    return rc;
+    return SL_OK;
 }

@@ -88,11 +88,13 @@ static void give_job(struct sli_job *job)
     }
 }
 
-/* Puts the job in front and takes the oldest ended ones out; they are freed outside the lock. */
+/* Puts the job in front, which takes a reference, and the oldest one out; that ended long ago,
+ * since one runs at a time. It is freed outside the lock. */
 static void add_job(struct sl_exports *ex, struct sli_job *job)
 {
     struct sli_job *old = NULL;
     sl_mutex_lock(&ex->mu);
+    job->refs++;
     job->next = ex->jobs;
     ex->jobs = job;
     ex->job_count++;
@@ -191,20 +193,24 @@ static sl_rc fill_job(struct sli_job *job, const struct sl_export_settings *sett
     job->settings = *settings;
     job->settings.path = job->root;
     job->settings.bucket = sl_arena_str(&job->arena, settings->bucket);
-    job->worker_count = SL_MIN(wanted, 4 * cpus);
+    job->parallelism = SL_MIN(wanted, 4 * cpus);
     job->started_ns = sl_clock_wall_ns(clock);
     job->started_mono_ns = sl_clock_mono_ns(clock);
     SL_AUTO(sl_buf) name = SL_BUF_EMPTY;
+    SL_AUTO(sl_buf) started = SL_BUF_EMPTY;
     uint8_t token[8];
+    sl_time_add_ns(&started, job->started_ns);
+    SL_TRY(sl_buf_done(&started, err));
+    job->started_text = sl_arena_str(&job->arena, sl_buf_str(&started));
     SL_TRY(sl_random_bytes(token, sizeof(token), err));
     sl_buf_addf(&name, "export-");
     sl_hex_add(&name, SL_BYTES(token, sizeof(token))); /* unique to this attempt */
     SL_TRY(sl_buf_done(&name, err));
     job->freeze_name = sl_arena_str(&job->arena, sl_buf_str(&name));
-    return job->id.ptr == NULL || job->backend_name.ptr == NULL || job->root.ptr == NULL ||
-                   job->freeze_name.ptr == NULL
-               ? SL_NOMEM(err)
-               : SL_OK;
+    bool is_whole = job->id.ptr != NULL && job->backend_name.ptr != NULL && job->root.ptr != NULL &&
+                    job->settings.bucket.ptr != NULL && job->started_text.ptr != NULL &&
+                    job->freeze_name.ptr != NULL;
+    return is_whole ? SL_OK : SL_NOMEM(err);
 }
 
 static sl_rc open_destination(struct sli_job *job, struct sl_err *err)
@@ -288,28 +294,40 @@ static sl_rc freeze_and_plan(struct sli_job *job, struct sl_err *err)
     return sli_plan(job, err);
 }
 
-/* From the journal record to running ranges; what was done is undone by the caller on failure. */
-static sl_rc start_job(struct sli_job *job, struct sl_err *err)
+/* Writes the record that takes the id. */
+static sl_rc claim(struct sli_job *job, struct sl_err *err)
 {
-    SL_TRY(freeze_and_plan(job, err));
-    sl_rc rc = sli_metadata_put(job, SL_PUT_NEW, err); /* claims the id */
+    sl_rc rc = sli_metadata_put(job, SL_PUT_NEW, err);
     if (rc == SL_ECONFLICT) {
         return already_exists(job, err);
     }
     if (rc != SL_OK) {
         sl_err_prefix(err, "failed to write export metadata");
-        return rc;
-    }
-    rc = sli_runner_start(job, err);
-    if (rc != SL_OK) { /* the id is burned: its record must not say STARTED for ever */
-        sli_job_fail(job, UINT32_MAX, err, rc);
-        sl_mutex_lock(&job->mu);
-        job->state = SL_EXPORT_FAILED;
-        job->finished_ns = sl_clock_wall_ns(job->ex->opts.clock);
-        sl_mutex_unlock(&job->mu);
-        SL_IGNORE(sli_metadata_put(job, SL_PUT_REPLACE, NULL), "best effort; recovery ends it too");
     }
     return rc;
+}
+
+/* After a failure before or in the claim: leaves nothing behind, the id is free again. Was the
+ * record stored although the claim failed? Then it goes; if even that cannot be found out, the
+ * journal record stays and the next start ends it. */
+static void undo_claim(struct sli_job *job)
+{
+    SL_AUTO(sl_buf) key = SL_BUF_EMPTY;
+    SL_AUTO(sl_buf) ours = SL_BUF_EMPTY;
+    SL_AUTO(sl_buf) stored = SL_BUF_EMPTY;
+    sli_metadata_write(job, &ours);
+    sli_key(job, SL_STR(SLI_METADATA_KEY), &key);
+    if (ours.is_failed || key.is_failed) {
+        return;
+    }
+    struct sl_backend *be = job->backend;
+    sl_rc rc = sl_backend_get(be, sl_buf_str(&key), SLI_METADATA_MAX, &stored, NULL);
+    if (rc == SL_OK && sl_bytes_eq(sl_buf_view(&stored), sl_buf_view(&ours))) {
+        rc = be->ops->remove(be, sl_buf_str(&key), NULL);
+    }
+    if (rc == SL_OK || rc == SL_ENOTFOUND) {
+        SL_IGNORE(sli_journal_drop(job, NULL), "recovery finds no record of ours and drops it");
+    }
 }
 
 static void log_start(const struct sli_job *job)
@@ -318,7 +336,7 @@ static void log_start(const struct sli_job *job)
            SL_F_STR("backend", job->backend_name), SL_F_STR("path", job->place),
            SL_F_INT("class_count", job->class_count), SL_F_INT("snapshots", job->shard_count),
            SL_F_INT("ranges", job->range_count), SL_F_INT("estimated_objects", job->objects_total),
-           SL_F_INT("parallelism", job->worker_count),
+           SL_F_INT("parallelism", job->parallelism),
            SL_F_INT("prepare_ms",
                     (sl_clock_mono_ns(job->ex->opts.clock) - job->started_mono_ns) / 1000000));
 }
@@ -332,6 +350,31 @@ static sl_rc prepare(struct sli_job *job, const struct sl_export_settings *setti
     return check_free_id(job, err);
 }
 
+/* Holds the slot; gives it back on failure. */
+static sl_rc start_job(struct sli_job *job, struct sl_buf *out, struct sl_err *err)
+{
+    sl_rc rc = sli_journal_put(job, SL_EXPORT_STARTED, false, err);
+    if (rc == SL_OK) {
+        rc = freeze_and_plan(job, err);
+    }
+    if (rc == SL_OK) {
+        sli_created_reply(job, out);
+        rc = sl_buf_done(out, err);
+    }
+    if (rc == SL_OK) {
+        rc = claim(job, err);
+    }
+    if (rc != SL_OK) {
+        undo_claim(job);
+        sl_frozen_release(sl_move(&job->frozen), true);
+        give_slot(job->ex);
+        return rc;
+    }
+    log_start(job);
+    add_job(job->ex, job); /* known from here on, before anything of it runs */
+    return sli_runner_start(job, err);
+}
+
 sl_rc sl_export_create(struct sl_exports *ex, const struct sl_export_settings *settings,
                        const struct sl_export_request *request, struct sl_buf *out,
                        struct sl_err *err)
@@ -341,35 +384,31 @@ sl_rc sl_export_create(struct sl_exports *ex, const struct sl_export_settings *s
     if (job == NULL) {
         return SL_NOMEM(err);
     }
+    size_t out_len = out->len;
     sl_rc rc = prepare(job, settings, request, err);
     if (rc == SL_OK) {
         rc = take_slot(job, err);
     }
-    if (rc != SL_OK) {
-        sli_job_free(job);
-        return rc;
-    }
-    rc = sli_journal_put(job, SL_EXPORT_STARTED, false, err);
     if (rc == SL_OK) {
-        sli_job_ref(job); /* the caller of this function keeps one over the start */
-        rc = start_job(job, err);
-        if (rc != SL_OK) {
-            SL_IGNORE(sli_journal_drop(job, NULL), "recovery would end it as interrupted");
-        }
+        rc = start_job(job, out, err);
     }
     if (rc != SL_OK) {
-        give_slot(ex);
-        sli_job_free(job);
-        return rc;
+        out->len = out_len;
     }
-    sli_created_reply(job, out);
-    log_start(job);
-    add_job(ex, job);
     give_job(job);
-    return sl_buf_done(out, err);
+    return rc;
 }
 
 /* ---- status, cancel, list ---- */
+
+/* Its record may be there already, but nobody was told of it: its POST has no answer yet. */
+static bool is_being_made(struct sl_exports *ex, struct sl_str id)
+{
+    sl_mutex_lock(&ex->mu);
+    bool is_it = ex->is_slot_taken && sl_str_is(id, ex->slot_id);
+    sl_mutex_unlock(&ex->mu);
+    return is_it;
+}
 
 /* The record on the backend of an export this process does not hold. */
 static sl_rc read_stored(struct sl_exports *ex, const struct sl_export_settings *settings,
@@ -379,6 +418,9 @@ static sl_rc read_stored(struct sl_exports *ex, const struct sl_export_settings 
     SL_TRY(check_enabled(settings, err));
     SL_TRY(check_id(id, err));
     SL_TRY(check_bucket(settings, backend, err));
+    if (is_being_made(ex, id)) {
+        return SL_FAIL(err, SL_ENOTFOUND, "export not found");
+    }
     SL_AUTO_PTR(sl_backend) be = NULL;
     SL_AUTO(sl_buf) key = SL_BUF_EMPTY;
     SL_AUTO(sl_buf) text = SL_BUF_EMPTY;
@@ -482,9 +524,11 @@ static sl_rc list_one(void *arg, struct sl_str key, uint64_t size SL_UNUSED, str
     if (job != NULL) {
         sli_status_reply(job, &reply);
         give_job(job);
-    } else if (check_id(id, NULL) != SL_OK ||
-               read_stored(l->ex, l->settings, l->backend, id, true, &reply, NULL) != SL_OK) {
-        return SL_OK; /* a foreign folder, or a damaged record: its own GET tells */
+    } else {
+        sl_rc rc = read_stored(l->ex, l->settings, l->backend, id, true, &reply, err);
+        if (rc != SL_OK) { /* a foreign folder, or a damaged record: its own GET tells */
+            return rc == SL_ENOMEM ? rc : SL_OK;
+        }
     }
     json_t *doc = json_loadb((const char *)reply.ptr, reply.len, 0, NULL);
     if (doc == NULL) {
@@ -590,8 +634,7 @@ sl_rc sl_export_wait(struct sl_exports *ex, struct sl_str id, int64_t timeout_ns
         return SL_FAIL(err, SL_ENOTFOUND, "export not found");
     }
     sl_mutex_lock(&job->mu);
-    if (!job->is_done) {
-        (void)sl_cond_wait_for(&job->ended, &job->mu, timeout_ns);
+    while (!job->is_done && sl_cond_wait_for(&job->ended, &job->mu, timeout_ns)) {
     }
     bool is_done = job->is_done;
     sl_mutex_unlock(&job->mu);
