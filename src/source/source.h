@@ -101,4 +101,32 @@ struct sl_db;
 /* Our own database (borrowed, outlives the source). */
 sl_rc sl_source_live_open(struct sl_db *db, struct sl_source **ret, struct sl_err *err);
 
+/* ---- for tests ---- */
+
+/* A source in memory, fed by the calls below; a freeze lends what is there at that moment. */
+sl_rc sl_source_mem_open(struct sl_source **ret, struct sl_err *err);
+enum sl_source_mem_kind { SL_SOURCE_MEM_PLAIN, SL_SOURCE_MEM_TENANTS };
+sl_rc sl_source_mem_class(struct sl_source *src, const char *class_name,
+                          enum sl_source_mem_kind kind, struct sl_err *err);
+/* skip_reason "" is a shard that is read (without objects it says `no data`). */
+sl_rc sl_source_mem_shard(struct sl_source *src, const char *class_name, const char *shard,
+                          const char *skip_reason, struct sl_err *err);
+/* Adds or replaces an object; obj is written by sl_object_write. */
+sl_rc sl_source_mem_put(struct sl_source *src, const char *class_name, const char *shard,
+                        const struct sl_object *obj, struct sl_err *err);
+/* The same with bytes as they are, valid or not. */
+sl_rc sl_source_mem_put_bytes(struct sl_source *src, const char *class_name, const char *shard,
+                              const uint8_t uuid[SL_UUID_SIZE], struct sl_bytes stored,
+                              struct sl_err *err);
+/* Takes all objects of a shard away. */
+void sl_source_mem_empty(struct sl_source *src, const char *class_name, const char *shard);
+/* Called by every cursor before each object, without a lock; may wait. */
+typedef void sl_source_mem_hook_fn(void *arg, uint64_t row_no);
+void sl_source_mem_hook(struct sl_source *src, sl_source_mem_hook_fn *fn, void *arg);
+/* Durable views that nobody dropped. */
+uint32_t sl_source_mem_frozen_count(struct sl_source *src);
+/* Forwards to inner (not owned); asks SL_FAULT_SOURCE before each call, cursors included, and then
+ * fails with SL_EIO. */
+sl_rc sl_source_faulty_open(struct sl_source *inner, struct sl_source **ret, struct sl_err *err);
+
 #endif
