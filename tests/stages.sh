@@ -56,6 +56,8 @@ stage_release() {
 
 stage_interop() {
     build
+    configure debug -Dfaults=true
+    ninja -C "$OUT/debug" --quiet tests/interop/pq_cases
     local t
     for t in tests/interop/*.py; do
         say "$t"
