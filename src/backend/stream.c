@@ -13,6 +13,7 @@
 
 #include <stdatomic.h>
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/sync.h"
@@ -25,7 +26,8 @@ struct part {
     uint64_t offset; /* of its first byte in the object */
     uint32_t no;     /* from 1 */
     size_t len;      /* bytes filled */
-    uint8_t bytes[];
+    uint8_t *bytes;  /* part_bytes of them, inside `room`, aligned for SL_FILE_DIRECT_ALIGN */
+    uint8_t room[];
 };
 
 struct stream {
@@ -103,13 +105,15 @@ static sl_rc part_take(struct stream *st, struct part **ret, struct sl_err *err)
         if (rc != SL_OK) {
             return SL_FAIL(err, rc, "the upload was canceled");
         }
-        p = sl_alloc(sizeof *p + (size_t)st->opts.part_bytes);
+        p = sl_alloc(sizeof *p + (size_t)st->opts.part_bytes + SL_FILE_DIRECT_ALIGN);
         if (p == NULL) {
             sl_budget_give(st->opts.parts, st->opts.part_bytes);
             return SL_NOMEM(err);
         }
     }
-    *p = (struct part){.stream = st, .offset = st->size, .no = ++st->part_count};
+    size_t skip = -(uintptr_t)p->room % SL_FILE_DIRECT_ALIGN;
+    *p = (struct part){
+        .stream = st, .offset = st->size, .no = ++st->part_count, .bytes = p->room + skip};
     *ret = p;
     return SL_OK;
 }

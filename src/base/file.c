@@ -20,6 +20,7 @@
 
 struct sl_file {
     int fd;
+    int direct_fd; /* the same file with O_DIRECT; -1 without */
     char *path;
 };
 
@@ -48,7 +49,7 @@ sl_rc sl_file_open(const char *path, enum sl_file_mode mode, struct sl_file **re
     if (f == NULL) {
         return SL_NOMEM(err);
     }
-    f->fd = -1;
+    f->fd = f->direct_fd = -1;
     f->path = sl_strdup(path);
     if (f->path == NULL) {
         return SL_NOMEM(err);
@@ -77,6 +78,9 @@ void sl_file_close(struct sl_file *f)
     }
     if (f->fd >= 0) {
         (void)close(f->fd);
+    }
+    if (f->direct_fd >= 0) {
+        (void)close(f->direct_fd);
     }
     sl_free(f->path);
     sl_free(f);
@@ -146,6 +150,35 @@ sl_rc sl_file_pwrite(struct sl_file *f, uint64_t offset, struct sl_bytes b, stru
         done += (size_t)put;
     }
     return SL_OK;
+}
+
+void sl_file_allow_direct(struct sl_file *f)
+{
+    f->direct_fd = open(f->path, O_WRONLY | O_DIRECT | O_CLOEXEC | O_NOFOLLOW);
+}
+
+/* Below this a part is small change, and page cache serves whoever reads it next. */
+#define DIRECT_MIN (1u << 20)
+
+sl_rc sl_file_pwrite_direct(struct sl_file *f, uint64_t offset, struct sl_bytes b,
+                            struct sl_err *err)
+{
+    bool is_aligned = ((uintptr_t)b.ptr | offset) % SL_FILE_DIRECT_ALIGN == 0;
+    size_t len = b.len - b.len % SL_FILE_DIRECT_ALIGN, done = 0;
+    while (f->direct_fd >= 0 && is_aligned && b.len >= DIRECT_MIN && done < len) {
+        ssize_t put = 0;
+        int no =
+            ERRNO_OF(put = pwrite(f->direct_fd, b.ptr + done, len - done, (off_t)(offset + done)));
+        if (no == EINVAL || (no == 0 && put % SL_FILE_DIRECT_ALIGN != 0)) {
+            break; /* this file system wants another alignment: the rest goes the usual way */
+        }
+        if (no != 0 && no != EINTR) {
+            return SL_FAIL_ERRNO(err, no, "write %s at %llu", f->path,
+                                 (unsigned long long)(offset + done));
+        }
+        done += no == 0 ? (size_t)put : 0;
+    }
+    return sl_file_pwrite(f, offset + done, SL_BYTES(b.ptr + done, b.len - done), err);
 }
 
 sl_rc sl_file_append(struct sl_file *f, struct sl_bytes b, struct sl_err *err)

@@ -37,6 +37,14 @@ sl_rc sl_file_sync(struct sl_file *f, struct sl_err *err); /* fsync */
 void sl_file_forget(struct sl_file *f, uint64_t offset, uint64_t len);
 /* Asks the kernel to start writing these bytes to the device without waiting, so that a later
  * sl_file_sync finds little left to do; advisory. */
+#define SL_FILE_DIRECT_ALIGN 4096
+/* Opens a second way into a file being written, past the page cache (O_DIRECT). Where the file
+ * system has none, writes go the usual way. Call before other threads use f. */
+void sl_file_allow_direct(struct sl_file *f);
+/* sl_file_pwrite past the page cache, as far as b.ptr and offset are aligned: an export neither
+ * fills memory with pages nobody reads nor pays for copying them there. */
+sl_rc sl_file_pwrite_direct(struct sl_file *f, uint64_t offset, struct sl_bytes b,
+                            struct sl_err *err);
 void sl_file_start_writeback(struct sl_file *f, uint64_t offset, uint64_t len);
 
 sl_rc sl_file_exists(const char *path, bool *ret, struct sl_err *err);

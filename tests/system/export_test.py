@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import random
 import socket
 import subprocess
 import sys
@@ -131,7 +132,11 @@ def test_unknown_names_are_told_and_ids_never_reused(bin_dir):
 def big_node(bin_dir, **env):
     node = Node(bin_dir, **env)
     node.create_class("Big", vectorConfig={"v": {"vectorizer": {"none": {}}}})
-    node.insert("Big", 6000, dims=1536)
+    noise = random.Random(7)
+    for start in range(0, 6000, 500):
+        node.ok("POST", "/v1/batch/objects", {"objects": [
+            {"class": "Big", "id": f"{n:08x}-0000-4000-8000-000000000000", "properties": {"n": n},
+             "vector": [noise.random() for _ in range(512)]} for n in range(start, start + 500)]})
     return node
 
 
@@ -223,7 +228,7 @@ def test_full_disk_is_a_failed_export_not_a_success(bin_dir):
         equal(state["status"], "FAILED", state)
         check("space" in state["error"].lower(), state["error"])
         equal(leftovers(mount), [], "temporary files")
-        equal(node.insert("Big", 1, dims=1536, first=10_000_000)[1:], [], "the node still takes writes")
+        equal(node.insert("Big", 1, dims=512, first=10_000_000)[1:], [], "the node still takes writes")
         node.close()
     finally:
         subprocess.run(["umount", mount], check=True)

@@ -2,9 +2,10 @@
  *
  * The order is the promise: the name appears only when the bytes are durable, and success is
  * reported only when the name is durable. Parts of one upload are written at their offsets by many
- * threads at once; each asks the kernel to start writing back at once, so that the last fsync finds
- * little to do (600 MB in parts of 8 MiB: 10 to 30 ms instead of 200 to 350, at the same CPU time).
- * Called through the seam and by driver.c for whole objects. */
+ * threads at once, past the page cache where the file system can (measured on ext4: 1.0 GB/s
+ * against 0.23 GB/s through it, and a third of the export's CPU saved); what goes through it is
+ * asked to be written back at once, so that the last fsync finds little to do. Called through the
+ * seam and by driver.c for whole objects. */
 #include "backend/filesystem/fs_int.h"
 
 struct fs_upload {
@@ -106,6 +107,7 @@ sl_rc sli_fs_begin(struct sl_backend *be, struct sl_str key, struct sl_upload **
         sl_free(u);
         return sli_fs_write_failed(fs, rc, err);
     }
+    sl_file_allow_direct(u->temp.file);
     *ret = &u->up;
     return SL_OK;
 }
@@ -115,7 +117,7 @@ sl_rc sli_fs_part(struct sl_backend *be, struct sl_upload *up, uint32_t part_no,
 {
     struct sl_file *file = upload_of(be, up)->temp.file;
     sl_assert(part_no >= 1);
-    sl_rc rc = sl_file_pwrite(file, offset, b, err);
+    sl_rc rc = sl_file_pwrite_direct(file, offset, b, err);
     if (rc != SL_OK) {
         return sli_fs_write_failed(sli_fs_of(be), rc, err);
     }
