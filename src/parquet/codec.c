@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #define PROBE_LEN (128 * 1024) /* one Zstd block */
 
@@ -24,6 +25,32 @@ void sli_codec_free(struct sli_codec *c)
     }
 }
 SL_DEFINE_FREEP(sli_codec, sli_codec_free)
+
+static void *alloc_for_zstd(void *opaque, size_t size)
+{
+    (void)opaque;
+    return sl_alloc(size);
+}
+
+static void free_for_zstd(void *opaque, void *ptr)
+{
+    (void)opaque;
+    sl_free(ptr);
+}
+
+/* Its memory is ours: counted, and refused by the same sweeps. */
+static ZSTD_CCtx *open_context(void)
+{
+    return ZSTD_createCCtx_advanced(
+        (ZSTD_customMem){.customAlloc = alloc_for_zstd, .customFree = free_for_zstd});
+}
+
+static sl_rc told(size_t zstd_rc, struct sl_err *err)
+{
+    return ZSTD_getErrorCode(zstd_rc) == ZSTD_error_memory_allocation
+               ? SL_NOMEM(err)
+               : SL_FAIL(err, SL_EINTERNAL, "zstd: %s", ZSTD_getErrorName(zstd_rc));
+}
 
 static bool set_huffman(ZSTD_CCtx *ctx)
 {
@@ -51,8 +78,11 @@ static sl_rc probe(ZSTD_CCtx *ctx, enum answer *ret, struct sl_err *err)
         raw[i] = (uint8_t)(120 + (__builtin_popcount(state >> 8) & 15));
     }
     size_t len = ZSTD_compress2(ctx, out, bound, raw, PROBE_LEN);
-    bool is_good = !ZSTD_isError(len) && len < PROBE_LEN / 8 * 7 &&
-                   ZSTD_decompress(again, PROBE_LEN, out, len) == PROBE_LEN &&
+    size_t back = ZSTD_isError(len) ? len : ZSTD_decompress(again, PROBE_LEN, out, len);
+    if (ZSTD_getErrorCode(back) == ZSTD_error_memory_allocation) {
+        return SL_NOMEM(err);
+    }
+    bool is_good = len < PROBE_LEN / 8 * 7 && back == PROBE_LEN &&
                    memcmp(raw, again, PROBE_LEN) == 0;
     *ret = is_good ? YES : NO;
     return SL_OK;
@@ -67,19 +97,19 @@ static sl_rc open_huffman(struct sli_codec *c, struct sl_err *err)
     if (answer == NO) {
         return SL_OK;
     }
-    c->huffman = ZSTD_createCCtx();
+    c->huffman = open_context();
     if (c->huffman == NULL) {
         return SL_NOMEM(err);
     }
     if (!set_huffman(c->huffman)) {
-        answer = NO;
+        answer = NO; /* uncovered: a libzstd without the switch */
     } else if (answer == NOT_ASKED) {
         SL_TRY(probe(c->huffman, &answer, err));
     }
     atomic_store_explicit(&known, (int)answer, memory_order_relaxed);
     if (answer == NO) {
-        ZSTD_freeCCtx(c->huffman);
-        c->huffman = NULL;
+        ZSTD_freeCCtx(c->huffman); /* uncovered: a libzstd that fails the probe */
+        c->huffman = NULL;         /* uncovered: level 1 serves instead */
     }
     return SL_OK;
 }
@@ -90,14 +120,13 @@ sl_rc sli_codec_new(const struct sl_pq_opts *opts, struct sli_codec **ret, struc
     if (c == NULL) {
         return SL_NOMEM(err);
     }
-    c->plain = ZSTD_createCCtx();
+    c->plain = open_context();
     if (c->plain == NULL) {
         return SL_NOMEM(err);
     }
     size_t rc = ZSTD_CCtx_setParameter(c->plain, ZSTD_c_compressionLevel, opts->zstd_level);
     if (ZSTD_isError(rc)) {
-        return SL_FAIL(err, SL_EINVAL, "zstd level %d: %s", opts->zstd_level,
-                       ZSTD_getErrorName(rc));
+        return told(rc, err); /* uncovered: zstd takes a level out of range to its border */
     }
     if (!opts->is_huffman_off) {
         SL_TRY(open_huffman(c, err));
@@ -117,7 +146,7 @@ sl_rc sli_codec_compress(struct sli_codec *c, enum sl_pq_codec_profile profile, 
     ZSTD_CCtx *ctx = profile == SL_PQ_ZSTD_HUFFMAN && c->huffman != NULL ? c->huffman : c->plain;
     size_t len = ZSTD_compress2(ctx, out, ZSTD_compressBound(raw.len), raw.ptr, raw.len);
     if (ZSTD_isError(len)) {
-        return SL_FAIL(err, SL_EINTERNAL, "zstd: %s", ZSTD_getErrorName(len));
+        return told(len, err);
     }
     *ret_len = len;
     return SL_OK;
