@@ -82,8 +82,8 @@ static sl_rc probe(ZSTD_CCtx *ctx, enum answer *ret, struct sl_err *err)
     if (ZSTD_getErrorCode(back) == ZSTD_error_memory_allocation) {
         return SL_NOMEM(err);
     }
-    bool is_good = len < PROBE_LEN / 8 * 7 && back == PROBE_LEN &&
-                   memcmp(raw, again, PROBE_LEN) == 0;
+    bool is_good =
+        len < PROBE_LEN / 8 * 7 && back == PROBE_LEN && memcmp(raw, again, PROBE_LEN) == 0;
     *ret = is_good ? YES : NO;
     return SL_OK;
 }
