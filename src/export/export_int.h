@@ -98,6 +98,10 @@ struct sli_ending {
 };
 void sli_job_look(struct sli_job *job, struct sli_ending *ret);
 
+/* Opens a destination by the name of the request. */
+typedef sl_rc sli_backend_opener(struct sl_str name, struct sl_str root, struct sl_backend **ret,
+                                 struct sl_err *err);
+
 struct sl_exports {
     struct sl_exports_opts opts;
     struct sl_str node_name; /* owned copy */
@@ -106,11 +110,12 @@ struct sl_exports {
     uint32_t job_count;
     bool is_slot_taken, is_stopping;
     char slot_id[129]; /* id of the slot's holder */
-    /* Opens a destination; tests put their own here. */
-    sl_rc (*open_backend)(struct sl_str name, struct sl_str root, struct sl_backend **ret,
-                          struct sl_err *err);
+    sli_backend_opener *open_backend;
 };
 
+/* sl_exports_open with other destinations than those built in: tests. */
+sl_rc sli_exports_open(const struct sl_exports_opts *opts, sli_backend_opener *open_backend,
+                       struct sl_exports **ret, struct sl_err *err);
 /* select.c: classes of the request, without duplicates; unknown names kept. */
 sl_rc sli_select(struct sl_source *src, const struct sl_export_request *request,
                  struct sli_job *job, struct sl_err *err);

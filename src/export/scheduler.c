@@ -32,12 +32,18 @@ static sl_rc open_filesystem(struct sl_str name, struct sl_str root, struct sl_b
 sl_rc sl_exports_open(const struct sl_exports_opts *opts, struct sl_exports **ret,
                       struct sl_err *err)
 {
+    return sli_exports_open(opts, open_filesystem, ret, err);
+}
+
+sl_rc sli_exports_open(const struct sl_exports_opts *opts, sli_backend_opener *open_backend,
+                       struct sl_exports **ret, struct sl_err *err)
+{
     struct sl_exports *ex = sl_alloc_zero(1, sizeof(*ex));
     if (ex == NULL) {
         return SL_NOMEM(err);
     }
     ex->opts = *opts;
-    ex->open_backend = open_filesystem;
+    ex->open_backend = open_backend;
     sl_mutex_init(&ex->mu);
     char *name = sl_strndup(opts->node_name.ptr, opts->node_name.len);
     ex->node_name = (struct sl_str){name, opts->node_name.len};
