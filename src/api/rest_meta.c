@@ -63,8 +63,6 @@ static sl_rc add_details(struct sli_call *c, struct sl_json *w, struct sl_err *e
     struct sl_str class_name = c->segment_count > 0 ? c->segments[0] : SL_STR("");
     SL_TRY(sl_db_counts(c->opts->db, &counts, err));
     SL_TRY(sl_db_node_shards(c->opts->db, class_name, &shards, err));
-    sl_json_key(w, "gitHash");
-    sl_json_text(w, "");
     sl_json_key(w, "shards");
     sl_json_raw(w, sl_buf_str(&shards));
     sl_json_key(w, "stats");

@@ -698,9 +698,11 @@ static sl_rc replace_locked(struct sl_db *db, struct sli_class *old, json_t *doc
     return SL_OK;
 }
 
+/* Absent on both sides is equal, too; jansson does not think so. */
 static bool member_equal(json_t *a, json_t *b, const char *key)
 {
-    return json_equal(json_object_get(a, key), json_object_get(b, key)) == 1;
+    json_t *left = json_object_get(a, key), *right = json_object_get(b, key);
+    return left == right || json_equal(left, right) == 1;
 }
 
 /* What PUT may not change, with the reference's words where it has any. */

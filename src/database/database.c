@@ -75,10 +75,14 @@ sl_rc sl_db_classes(struct sl_db *db, struct sl_arena *arena, struct sl_str **re
     return SL_OK;
 }
 
+/* The reference tells of the shards it has loaded: tenants that are not HOT are left out. */
 static sl_rc count_class(struct sl_db *db, const struct sli_class *c, struct sl_db_counts *ret,
                          struct sl_err *err)
 {
     for (struct sli_shard *s = c->shards; s != NULL; s = s->hh.next) {
+        if (s->status != SL_HOT) {
+            continue;
+        }
         uint64_t count = 0;
         SL_TRY(sli_counter_read(db->kv, NULL, sli_key_count(s->number), &count, err));
         ret->object_count += count;
@@ -107,18 +111,27 @@ static sl_rc add_shards(struct sl_db *db, const struct sli_class *c, struct sl_j
 {
     for (struct sli_shard *s = c->shards; s != NULL; s = s->hh.next) {
         uint64_t count = 0;
+        if (s->status != SL_HOT) {
+            continue;
+        }
         SL_TRY(sli_counter_read(db->kv, NULL, sli_key_count(s->number), &count, err));
         sl_json_obj(w);
+        sl_json_key(w, "asyncReplicationStatus");
+        sl_json_raw(w, SL_STR("[]"));
         sl_json_key(w, "class");
         sl_json_str(w, c->name);
         sl_json_key(w, "compressed");
         sl_json_bool(w, false);
         sl_json_key(w, "loaded");
-        sl_json_bool(w, s->status == SL_HOT);
+        sl_json_bool(w, true);
         sl_json_key(w, "name");
         sl_json_str(w, s->name);
+        sl_json_key(w, "numberOfReplicas");
+        sl_json_u64(w, 1);
         sl_json_key(w, "objectCount");
         sl_json_u64(w, count);
+        sl_json_key(w, "replicationFactor");
+        sl_json_u64(w, 1);
         sl_json_key(w, "vectorIndexingStatus");
         sl_json_text(w, "READY");
         sl_json_key(w, "vectorQueueLength");

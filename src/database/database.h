@@ -118,12 +118,12 @@ sl_rc sl_db_reference_delete(struct sl_db *db, struct sl_db_where where, struct 
 sl_rc sl_db_batch_references(struct sl_db *db, json_t *body, struct sl_buf *out,
                              struct sl_err *err);
 
-/* ---- counts for /v1/nodes ---- */
+/* ---- counts for /v1/nodes: of loaded shards, so without tenants that are not HOT ---- */
 struct sl_db_counts {
     uint64_t object_count, shard_count;
 };
 sl_rc sl_db_counts(struct sl_db *db, struct sl_db_counts *ret, struct sl_err *err);
-/* [{"class","name","objectCount","vectorIndexingStatus","vectorQueueLength","compressed","loaded"...}]
+/* [{"class","name","objectCount","loaded", ...}]
  * of one class or (empty name) all. */
 sl_rc sl_db_node_shards(struct sl_db *db, struct sl_str class_name, struct sl_buf *out,
                         struct sl_err *err);
