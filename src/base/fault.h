@@ -7,11 +7,11 @@
 
 #include "base/attr.h"
 
-#define SL_FAULTS(X)                \
-    X(SL_FAULT_ALLOC, "allocation") \
-    X(SL_FAULT_FILE, "file call")   \
-    X(SL_FAULT_KV, "kv call")       \
-    X(SL_FAULT_BACKEND, "backend call")                                                            \
+#define SL_FAULTS(X)                    \
+    X(SL_FAULT_ALLOC, "allocation")     \
+    X(SL_FAULT_FILE, "file call")       \
+    X(SL_FAULT_KV, "kv call")           \
+    X(SL_FAULT_BACKEND, "backend call") \
     X(SL_FAULT_SOURCE, "source call")
 
 enum sl_fault {

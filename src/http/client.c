@@ -1,9 +1,8 @@
 /* Blocking HTTP over one libcurl easy handle, which keeps its connection between calls. Called by
- * cmd/ only. The handle is used by its owner thread; libcurl's global state is initialised once. */
+ * cmd/ only. The handle is used by its owner thread; libcurl counts who uses its global state. */
 #include "http/client.h"
 
 #include <curl/curl.h>
-#include <pthread.h>
 
 #include "base/mem.h"
 
@@ -12,14 +11,6 @@ struct sl_http_client {
     struct curl_slist *headers;
     char *base_url;
 };
-
-static pthread_once_t once =
-    PTHREAD_ONCE_INIT; /* allow: pthread_, libcurl asks for one global init */
-
-static void init_curl(void)
-{
-    (void)curl_global_init(CURL_GLOBAL_DEFAULT);
-}
 
 static size_t on_body(char *data, size_t size, size_t count, void *arg)
 {
@@ -65,7 +56,6 @@ static sl_rc setup(struct sl_http_client *c, const char *bearer, int64_t timeout
 sl_rc sl_http_client_new(const char *base_url, const char *bearer, int64_t timeout_ms,
                          struct sl_http_client **ret, struct sl_err *err)
 {
-    (void)pthread_once(&once, init_curl); /* allow: pthread, as above */
     if (strncmp(base_url, "http://", 7) != 0 && strncmp(base_url, "https://", 8) != 0) {
         return SL_FAIL(err, SL_EINVAL, "server \"%s\": must begin with http:// or https://",
                        base_url);
@@ -79,6 +69,7 @@ sl_rc sl_http_client_new(const char *base_url, const char *bearer, int64_t timeo
         len--;
     }
     c->base_url = sl_strndup(base_url, len);
+    (void)curl_global_init(CURL_GLOBAL_DEFAULT); /* counted and safe between threads since 7.84 */
     c->curl = curl_easy_init();
     if (c->base_url == NULL || c->curl == NULL) {
         return SL_NOMEM(err);
@@ -95,6 +86,7 @@ void sl_http_client_free(struct sl_http_client *c)
     }
     curl_easy_cleanup(c->curl);
     curl_slist_free_all(c->headers);
+    curl_global_cleanup();
     sl_free(c->base_url);
     sl_free(c);
 }
