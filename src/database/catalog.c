@@ -315,19 +315,15 @@ static sl_rc load_records(struct sl_db *db, struct sl_err *err)
             return SL_OK;
         }
         SL_TRY(rc);
-        struct sl_rd rd = sl_rd_over(key);
-        (void)sl_rd_u8(&rd);
-        uint64_t number = sl_rd_u64be(&rd);
-        uint8_t kind = sl_rd_u8(&rd);
-        SL_TRY(sl_rd_done(&rd, "catalog key", err));
-        if (kind == 0) {
-            SL_TRY(load_class(db, number, value, &c, err));
-        } else if (c == NULL || c->number != number) {
+        struct sli_catalog_key k;
+        SL_TRY(sli_key_catalog_read(key, &k, err));
+        if (!k.is_shard) {
+            SL_TRY(load_class(db, k.class_no, value, &c, err));
+        } else if (c == NULL || c->number != k.class_no) {
             return SL_FAIL(err, SL_ECORRUPT, "catalog: a shard of class %llu, which has no record",
-                           (unsigned long long)number);
+                           (unsigned long long)k.class_no);
         } else {
-            struct sl_str name = sl_bytes_str(sl_rd_bytes(&rd, sl_rd_left(&rd)));
-            SL_TRY(load_shard(db, c, name, value, err));
+            SL_TRY(load_shard(db, c, k.shard_name, value, err));
         }
     }
 }

@@ -40,6 +40,13 @@ struct sli_key sli_key_count(uint64_t shard_no);
 struct sli_key sli_key_docs(uint64_t shard_no);
 struct sli_key sli_key_dims(uint64_t shard_no, struct sl_str vector_name);
 struct sli_key sli_key_object(uint64_t shard_no, const uint8_t uuid[SL_UUID_SIZE]);
+/* A key of the catalog taken apart: a class record, or a shard record with its name (a view). */
+struct sli_catalog_key {
+    uint64_t class_no;
+    bool is_shard;
+    struct sl_str shard_name;
+};
+sl_rc sli_key_catalog_read(struct sl_bytes key, struct sli_catalog_key *ret, struct sl_err *err);
 /* [lo, hi) of all class and shard records; of one class; of one shard's everything / objects. */
 struct sli_span {
     struct sli_key lo, hi;

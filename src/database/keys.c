@@ -100,3 +100,13 @@ struct sli_span sli_span_objects(uint64_t shard_no)
     add_u8(&s.lo, 1);
     return s;
 }
+
+sl_rc sli_key_catalog_read(struct sl_bytes key, struct sli_catalog_key *ret, struct sl_err *err)
+{
+    struct sl_rd rd = sl_rd_over(key);
+    (void)sl_rd_u8(&rd);
+    ret->class_no = sl_rd_u64be(&rd);
+    ret->is_shard = sl_rd_u8(&rd) != 0;
+    ret->shard_name = sl_bytes_str(sl_rd_bytes(&rd, sl_rd_left(&rd)));
+    return sl_rd_done(&rd, "catalog key", err);
+}

@@ -42,9 +42,9 @@ void sl_db_view_release(struct sl_db_view *v, bool drop)
     }
 }
 
-/* Calls fn for every record of a span of the catalog: sub-kind, name, value. */
-typedef sl_rc record_fn(void *arg, uint64_t class_no, uint8_t kind, struct sl_str name,
-                        struct sl_bytes value, struct sl_err *err);
+/* Calls fn for every record of a span of the catalog. */
+typedef sl_rc record_fn(void *arg, const struct sli_catalog_key *k, struct sl_bytes value,
+                        struct sl_err *err);
 static sl_rc each_record(struct sl_db_view *v, const struct sli_span *span, record_fn *fn,
                          void *arg, struct sl_err *err)
 {
@@ -58,13 +58,9 @@ static sl_rc each_record(struct sl_db_view *v, const struct sli_span *span, reco
             return SL_OK;
         }
         SL_TRY(rc);
-        struct sl_rd rd = sl_rd_over(key);
-        (void)sl_rd_u8(&rd);
-        uint64_t class_no = sl_rd_u64be(&rd);
-        uint8_t kind = sl_rd_u8(&rd);
-        struct sl_str name = sl_bytes_str(sl_rd_bytes(&rd, sl_rd_left(&rd)));
-        SL_TRY(sl_rd_done(&rd, "catalog key", err));
-        SL_TRY(fn(arg, class_no, kind, name, value, err));
+        struct sli_catalog_key k;
+        SL_TRY(sli_key_catalog_read(key, &k, err));
+        SL_TRY(fn(arg, &k, value, err));
     }
 }
 
@@ -74,11 +70,11 @@ struct names {
     uint32_t count, cap;
 };
 
-static sl_rc add_name(void *arg, uint64_t class_no SL_UNUSED, uint8_t kind,
-                      struct sl_str name SL_UNUSED, struct sl_bytes value, struct sl_err *err)
+static sl_rc add_name(void *arg, const struct sli_catalog_key *k, struct sl_bytes value,
+                      struct sl_err *err)
 {
     struct names *n = arg;
-    if (kind != 0) {
+    if (k->is_shard) {
         return SL_OK;
     }
     struct sli_class *c = NULL;
@@ -118,18 +114,18 @@ struct finding {
     bool is_found, is_multi_tenant;
 };
 
-static sl_rc find_class(void *arg, uint64_t class_no, uint8_t kind, struct sl_str name SL_UNUSED,
-                        struct sl_bytes value, struct sl_err *err)
+static sl_rc find_class(void *arg, const struct sli_catalog_key *k, struct sl_bytes value,
+                        struct sl_err *err)
 {
     struct finding *f = arg;
-    if (kind != 0 || f->is_found) {
+    if (k->is_shard || f->is_found) {
         return SL_OK;
     }
     struct sli_class *c = NULL;
     SL_TRY(sli_class_parse(sl_bytes_str(value), &c, err));
     if (sl_str_eq(c->name, f->name)) {
         f->is_found = true;
-        f->number = class_no;
+        f->number = k->class_no;
         f->is_multi_tenant = c->is_multi_tenant;
     }
     sli_class_free(c);
@@ -143,12 +139,12 @@ struct shards {
     uint32_t count, cap;
 };
 
-static sl_rc add_shard(void *arg, uint64_t class_no SL_UNUSED, uint8_t kind, struct sl_str name,
-                       struct sl_bytes value, struct sl_err *err)
+static sl_rc add_shard(void *arg, const struct sli_catalog_key *k, struct sl_bytes value,
+                       struct sl_err *err)
 {
     struct shards *s = arg;
     struct sli_shard parsed = {0};
-    if (kind != 1) {
+    if (!k->is_shard) {
         return SL_OK;
     }
     SL_TRY(sli_shard_parse(value, &parsed, err));
@@ -165,7 +161,7 @@ static sl_rc add_shard(void *arg, uint64_t class_no SL_UNUSED, uint8_t kind, str
         s->cap = cap;
     }
     struct sl_db_shard *one = &s->list[s->count++];
-    *one = (struct sl_db_shard){.name = sl_arena_str(s->arena, name),
+    *one = (struct sl_db_shard){.name = sl_arena_str(s->arena, k->shard_name),
                                 .number = parsed.number,
                                 .status = parsed.status,
                                 .is_never_opened = parsed.is_never_opened};
