@@ -27,6 +27,18 @@ static int by_bytes(const void *a, const void *b)
                         sl_str_bytes(*(const struct sl_str *)b));
 }
 
+/* The view's strings end with the view, but replies tell of shards long after. */
+static sl_rc keep_shard(struct sli_job *job, const struct sl_shard *from, struct sl_str class_name,
+                        struct sl_shard *ret, struct sl_err *err)
+{
+    *ret = *from;
+    ret->class_name = class_name;
+    ret->name = sl_arena_str(&job->arena, from->name);
+    ret->skip_reason = sl_arena_str(&job->arena, from->skip_reason);
+    bool is_whole = class_name.ptr != NULL && ret->name.ptr != NULL && ret->skip_reason.ptr != NULL;
+    return is_whole ? SL_OK : SL_NOMEM(err);
+}
+
 /* The shards of all classes, classes in byte order as records list them. */
 static sl_rc list_shards(struct sli_job *job, struct sl_err *err)
 {
@@ -54,8 +66,9 @@ static sl_rc list_shards(struct sli_job *job, struct sl_err *err)
     }
     uint32_t n = 0;
     for (uint32_t i = 0; i < job->class_count; i++) {
+        struct sl_str class_name = sl_arena_str(&job->arena, names[i]);
         for (uint32_t s = 0; s < counts[i]; s++) {
-            job->shards[n++].shard = lists[i][s];
+            SL_TRY(keep_shard(job, &lists[i][s], class_name, &job->shards[n++].shard, err));
         }
     }
     return SL_OK;
