@@ -548,22 +548,29 @@ sl_rc sli_class_create_locked(struct sl_db *db, json_t *doc, struct sli_class **
     return SL_OK;
 }
 
+/* The reply is written before the change, so that running out of memory for it cannot refuse a
+ * class that was made; the same order holds in every call below. */
 sl_rc sl_db_class_create(struct sl_db *db, json_t *body, struct sl_buf *out, struct sl_err *err)
 {
     json_t *doc = NULL;
     struct sli_class *c = NULL;
+    size_t before = out->len;
     SL_TRY(sli_check_writable(db, err));
     SL_TRY(sli_class_complete(body, &doc, err));
-    sl_rwlock_write(&db->schema_lock);
-    sl_rc rc = sli_class_create_locked(db, doc, &c, err);
+    sl_rc rc = sli_json_text(doc, out, err);
     if (rc == SL_OK) {
-        sl_buf_add_str(out, c->json);
+        sl_rwlock_write(&db->schema_lock);
+        rc = sli_class_create_locked(db, doc, &c, err);
+        sl_rwlock_unlock(&db->schema_lock);
     }
-    sl_rwlock_unlock(&db->schema_lock);
     json_decref(doc);
-    SL_TRY(rc);
-    SL_TRY(sl_kv_sync(db->kv, err));
-    return sl_buf_done(out, err);
+    if (rc == SL_OK) {
+        rc = sl_kv_sync(db->kv, err);
+    }
+    if (rc != SL_OK) {
+        out->len = before;
+    }
+    return rc;
 }
 
 /* ---- read, delete ---- */
@@ -669,11 +676,17 @@ static sl_rc replace_locked(struct sl_db *db, struct sli_class *old, json_t *doc
     SL_TRY(sli_class_parse(sl_buf_str(&text), &c, err));
     struct sli_key key = sli_key_class(old->number);
     sl_kv_batch_put(batch, sli_key_view(&key), sl_buf_view(&text));
-    sl_rc rc = check_targets(db, c, c->properties, c->property_count, err);
+    size_t before = out->len;
+    sl_buf_add_str(out, c->json);
+    sl_rc rc = sl_buf_done(out, err);
+    if (rc == SL_OK) {
+        rc = check_targets(db, c, c->properties, c->property_count, err);
+    }
     if (rc == SL_OK) {
         rc = sl_kv_commit(db->kv, batch, err);
     }
     if (rc != SL_OK) {
+        out->len = before;
         sli_class_free(c);
         return rc;
     }

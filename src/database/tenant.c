@@ -210,6 +210,14 @@ sl_rc sl_db_tenants_add(struct sl_db *db, struct sl_str class_name, json_t *body
                            SL_STR_ARG(list[i].name));
         }
     }
+    size_t before = out->len;
+    struct sl_json w = sl_json_over(out); /* the reply first: its memory must not fail later */
+    sl_json_arr(&w);
+    for (uint32_t i = 0; i < count; i++) {
+        add_tenant(&w, list[i].name, list[i].status, list[i].has_status);
+    }
+    sl_json_arr_end(&w);
+    SL_TRY(sl_buf_done(out, err));
     struct sli_class *c = NULL;
     sl_rwlock_write(&db->schema_lock);
     sl_rc rc = tenant_class(db, class_name, "updating schema: TYPE_ADD_TENANT: ", &c, err);
@@ -217,15 +225,13 @@ sl_rc sl_db_tenants_add(struct sl_db *db, struct sl_str class_name, json_t *body
         rc = add_locked(db, c, list, count, err);
     }
     sl_rwlock_unlock(&db->schema_lock);
-    SL_TRY(rc);
-    SL_TRY(sl_kv_sync(db->kv, err));
-    struct sl_json w = sl_json_over(out);
-    sl_json_arr(&w);
-    for (uint32_t i = 0; i < count; i++) {
-        add_tenant(&w, list[i].name, list[i].status, list[i].has_status);
+    if (rc == SL_OK) {
+        rc = sl_kv_sync(db->kv, err);
     }
-    sl_json_arr_end(&w);
-    return sl_buf_done(out, err);
+    if (rc != SL_OK) {
+        out->len = before;
+    }
+    return rc;
 }
 
 /* ---- update ---- */
@@ -265,7 +271,8 @@ static sl_rc update_locked(struct sl_db *db, struct sli_class *c, const struct t
                            SL_STR_ARG(list[i].name));
         }
     }
-    /* Records first, from copies: the descriptors change only when the commit succeeded. */
+    /* Records and reply first, from copies: the descriptors change only after the commit. */
+    sl_json_arr(w);
     for (uint32_t i = 0; i < count; i++) {
         const struct sli_shard *s = sli_shard_find(c, list[i].name);
         struct sli_shard next = {.number = s->number,
@@ -273,16 +280,15 @@ static sl_rc update_locked(struct sl_db *db, struct sli_class *c, const struct t
                                  .target = s->target,
                                  .is_never_opened = s->is_never_opened};
         step(&next, list[i].status, ret_moves);
+        add_tenant(w, s->name, next.status, true);
         SL_TRY(put_record(batch, c, s->name, &next, err));
     }
-    SL_TRY(sl_kv_commit(db->kv, batch, err));
-    sl_json_arr(w);
-    for (uint32_t i = 0; i < count; i++) {
-        struct sli_shard *s = sli_shard_find(c, list[i].name);
-        step(s, list[i].status, ret_moves);
-        add_tenant(w, s->name, s->status, true);
-    }
     sl_json_arr_end(w);
+    SL_TRY(sl_buf_done(w->out, err));
+    SL_TRY(sl_kv_commit(db->kv, batch, err));
+    for (uint32_t i = 0; i < count; i++) {
+        step(sli_shard_find(c, list[i].name), list[i].status, ret_moves);
+    }
     return SL_OK;
 }
 
@@ -301,6 +307,7 @@ sl_rc sl_db_tenants_update(struct sl_db *db, struct sl_str class_name, json_t *b
             "reduce the number of tenants in your request and try again",
             UPDATE_MAX);
     }
+    size_t before = out->len;
     struct sl_json w = sl_json_over(out);
     struct sli_class *c = NULL;
     bool moves = false;
@@ -310,12 +317,17 @@ sl_rc sl_db_tenants_update(struct sl_db *db, struct sl_str class_name, json_t *b
         rc = update_locked(db, c, list, count, &moves, &w, err);
     }
     sl_rwlock_unlock(&db->schema_lock);
-    SL_TRY(rc);
-    SL_TRY(sl_kv_sync(db->kv, err));
+    if (rc == SL_OK) {
+        rc = sl_kv_sync(db->kv, err);
+    }
+    if (rc != SL_OK) {
+        out->len = before;
+        return rc;
+    }
     if (moves) {
         sli_offload_wake(db);
     }
-    return sl_buf_done(out, err);
+    return SL_OK;
 }
 
 /* ---- delete, list, get ---- */

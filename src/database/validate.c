@@ -24,8 +24,10 @@ sl_rc sli_uuid_check(struct sl_str text, const char *where, uint8_t ret_uuid[SL_
                      struct sl_err *err)
 {
     if (!sl_uuid_parse(text, ret_uuid)) {
-        return SL_FAIL(err, SL_EINVAL, "id in %s must be of type uuid: \"%.*s\"", where,
-                       (int)SL_MIN(text.len, (size_t)200), text.ptr);
+        sl_rc rc = SL_FAIL(err, SL_EINVAL, "id in %s must be of type uuid: \"%.*s\"", where,
+                           (int)SL_MIN(text.len, (size_t)200), text.ptr);
+        err->sys_errno = SL_DB_SWAGGER_TYPE;
+        return rc;
     }
     return SL_OK;
 }
