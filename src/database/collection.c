@@ -707,7 +707,6 @@ static sl_rc replace_locked(struct sl_db *db, struct sli_class *old, json_t *doc
         HASH_DEL(db->classes, moved);
         HASH_ADD_KEYPTR(hh, db->classes, moved->name_lower, moved->name.len, moved);
     }
-    sl_buf_add_str(out, c->json);
     return SL_OK;
 }
 
