@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "api/api.h"
+#include "base/budget.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -31,12 +32,13 @@ struct sli_call {
     struct sl_str content_type;
     struct sl_buf body_bytes;
     bool has_body;
-    json_t *body; /* parsed, owned; NULL without one */
+    json_t *body;            /* parsed, owned by the router; NULL without one */
+    struct sl_budget *trees; /* borrowed; memory of parsed bodies */
+    uint64_t tree_ticket;    /* taken from it while body is there */
     /* Reply. */
     int status;
     struct sl_buf out;
     struct sl_str allow, location; /* headers; empty: none */
-    const char *reply_type;        /* NULL: application/json */
     bool is_schema;                /* 422 carries "allowed":null */
 };
 

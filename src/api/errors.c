@@ -25,15 +25,7 @@ void sli_reply_code(struct sli_call *c, int code, const char *fmt, ...)
 /* Refusals that the reference makes before its handlers run carry a code of their own. */
 static int validation_code(const struct sl_err *err, sl_rc rc)
 {
-    if (rc != SL_EINVAL) {
-        return 0;
-    }
-    if (err->sys_errno >= 600) {
-        return err->sys_errno;
-    }
-    bool is_id =
-        strncmp(err->text, "id in ", 6) == 0 && strstr(err->text, " must be of type uuid") != NULL;
-    return is_id ? SL_DB_SWAGGER_TYPE : 0;
+    return rc == SL_EINVAL && err->sys_errno >= SL_DB_SWAGGER_TYPE ? err->sys_errno : 0;
 }
 
 void sli_reply_error(struct sli_call *c, sl_rc rc, const struct sl_err *err)

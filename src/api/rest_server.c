@@ -14,11 +14,12 @@
 #include <microhttpd.h>
 #include <netdb.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/budget.h"
 #include "base/log.h"
+#include "base/num.h"
 #include "base/stats.h"
 #include "base/workers.h"
 
@@ -26,15 +27,28 @@
 #define QUEUE_MAX      1024        /* requests waiting for a worker; more are told 503 at once */
 #define HEADER_BYTES   (32 * 1024) /* of one connection: request line and headers */
 #define DISCARD_FACTOR 2 /* a too large body is read off up to this, so that the 413 arrives */
+#define TICKET_FIRST   (64 * 1024) /* most bodies are smaller, so their budget is taken once */
 #define SLOW_MS        5000
+/* A body may take the time limit plus what its bytes need at this rate: less is a client that holds
+ * memory for nothing, and no line in use is slower. */
+#define BODY_BYTES_PER_S (16 * 1024)
+/* Parsed bodies are 2 to 5 times their text; requests above this wait for each other. */
+#define TREES_FACTOR 2
+#define DRAIN_NS     INT64_C(5000000000) /* at the stop, for clients slow to take replies */
 
 struct sl_api {
     struct sl_api_opts opts;
     struct MHD_Daemon *daemon;
     struct sl_workers *workers;
-    struct sl_budget *bodies;
-    atomic_bool is_ready, is_stopping;
+    struct sl_budget *bodies, *trees;
+    atomic_bool is_ready;
     uint16_t port;
+    struct sl_mutex mu; /* protects `locked`; the queue of the workers is taken under it */
+    struct sl_cond done;
+    struct {
+        bool is_stopping; /* no request goes to the workers any more */
+        uint32_t open;    /* requests that went to the workers and are not completed */
+    } locked SL_GUARDED;
 };
 
 enum phase { ARRIVING, WORKING, REPLYING };
@@ -46,20 +60,31 @@ struct request {
     enum phase phase;
     uint64_t ticket;    /* bytes taken from the budget */
     uint64_t discarded; /* bytes of a body nobody keeps */
+    uint64_t expected;  /* bytes of the body as announced, 0 when it comes in chunks */
     int refusal;        /* status of a body that is not kept; 0: kept */
+    bool is_open;       /* counted in locked.open */
     int64_t begun_ns;
 };
 
 /* ---- birth and end ---- */
 
+/* libmicrohttpd hands arguments over undecoded, as keep_encoded wants it for the path. */
+static struct sl_str decoded(struct sl_arena *arena, const char *text)
+{
+    SL_AUTO(sl_buf) out = SL_BUF_EMPTY;
+    if (text == NULL || !sl_percent_decode(sl_str_from(text), &out)) {
+        return sl_arena_str(arena, sl_str_from(text));
+    }
+    return sl_arena_str(arena, sl_buf_str(&out));
+}
+
 static enum MHD_Result add_query(void *arg, enum MHD_ValueKind kind SL_UNUSED, const char *key,
                                  const char *value)
 {
     struct sli_call *c = arg;
-    if (c->query_count < SLI_QUERY_MAX) {
+    if (c->query_count < SLI_QUERY_MAX) { /* no route knows so many; the rest means nothing */
         c->query[c->query_count++] =
-            (struct sli_pair){sl_arena_str(&c->arena, sl_str_from(key)),
-                              sl_arena_str(&c->arena, sl_str_from(value == NULL ? "" : value))};
+            (struct sli_pair){decoded(&c->arena, key), decoded(&c->arena, value)};
     }
     return MHD_YES;
 }
@@ -77,21 +102,38 @@ static struct request *request_new(struct sl_api *api, struct MHD_Connection *co
     r->begun_ns = sl_clock_mono_ns(sl_clock_real());
     c->opts = &api->opts;
     c->is_ready = &api->is_ready;
+    c->trees = api->trees;
     c->method = sl_arena_str(&c->arena, sl_str_from(method));
     c->path = sl_arena_str(&c->arena, sl_str_from(url));
     const char *type =
         MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_TYPE);
     c->content_type = sl_arena_str(&c->arena, sl_str_from(type));
     (void)MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, add_query, c);
+    if (c->method.ptr == NULL || c->path.ptr == NULL || c->content_type.ptr == NULL) {
+        sl_arena_fini(&c->arena);
+        sl_free(r);
+        return NULL;
+    }
     return r;
+}
+
+static void give_ticket(struct request *r)
+{
+    if (r->ticket > 0) {
+        sl_budget_give(r->api->bodies, r->ticket);
+        r->ticket = 0;
+    }
 }
 
 static void request_free(struct request *r)
 {
-    if (r->ticket > 0) {
-        sl_budget_give(r->api->bodies, r->ticket);
+    if (r->is_open) {
+        sl_mutex_lock(&r->api->mu);
+        r->api->locked.open--;
+        sl_cond_broadcast(&r->api->done);
+        sl_mutex_unlock(&r->api->mu);
     }
-    json_decref(r->call.body);
+    give_ticket(r);
     sl_buf_fini(&r->call.body_bytes);
     sl_buf_fini(&r->call.out);
     sl_arena_fini(&r->call.arena);
@@ -104,36 +146,54 @@ static void refuse_body(struct request *r, int status)
 {
     r->refusal = status;
     sl_buf_fini(&r->call.body_bytes);
-    if (r->ticket > 0) {
-        sl_budget_give(r->api->bodies, r->ticket);
-        r->ticket = 0;
-    }
+    give_ticket(r);
 }
 
-static bool take_ticket(struct request *r, uint64_t bytes)
-{
-    if (!sl_budget_try_take(r->api->bodies, bytes)) {
-        refuse_body(r, MHD_HTTP_SERVICE_UNAVAILABLE);
-        return false;
-    }
-    r->ticket += bytes;
-    return true;
-}
-
-/* Length told in the header: the whole body is budgeted before its first byte is read. */
 static void begin_body(struct request *r)
 {
     const char *text =
         MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    char *end = NULL;
-    uint64_t len =
-        text == NULL ? 0 : strtoull(text, &end, 10); /* allow: strtoull, checked by MHD */
-    r->call.has_body = len > 0;
-    if (len > r->api->opts.body_max) {
-        refuse_body(r, MHD_HTTP_CONTENT_TOO_LARGE);
-    } else if (len > 0 && take_ticket(r, len) && sl_buf_reserve(&r->call.body_bytes, len) == NULL) {
-        refuse_body(r, MHD_HTTP_SERVICE_UNAVAILABLE);
+    if (text != NULL && !sl_u64_parse(sl_str_trim(sl_str_from(text)), &r->expected)) {
+        r->expected = UINT64_MAX; /* checked by libmicrohttpd: digits, so it is a huge number */
     }
+    r->call.has_body = r->expected > 0;
+    if (r->expected > r->api->opts.body_max) {
+        refuse_body(r, MHD_HTTP_CONTENT_TOO_LARGE);
+    }
+}
+
+/* Budget and memory for `need` bytes. They grow with what has come, not with what was announced: a
+ * client that announces much and sends nothing takes nothing from the others. A body above the
+ * whole budget is let in alone. */
+static bool make_room(struct request *r, uint64_t need)
+{
+    struct sl_buf *body = &r->call.body_bytes;
+    if (need <= r->ticket) {
+        return true;
+    }
+    uint64_t most = r->expected > 0 ? r->expected : r->api->opts.body_max;
+    uint64_t want = SL_MAX(need, SL_MIN(most, SL_MAX(r->ticket * 2, (uint64_t)TICKET_FIRST)));
+    bool is_alone = want > sl_budget_size(r->api->bodies);
+    if (is_alone) {
+        give_ticket(r);
+    }
+    if (!sl_budget_try_take(r->api->bodies, want - r->ticket)) {
+        refuse_body(r, MHD_HTTP_SERVICE_UNAVAILABLE);
+        return false;
+    }
+    r->ticket = want;
+    if (sl_buf_reserve(body, want - body->len) == NULL) {
+        refuse_body(r, MHD_HTTP_SERVICE_UNAVAILABLE);
+        return false;
+    }
+    return true;
+}
+
+static bool is_too_slow(const struct request *r)
+{
+    int64_t s = (sl_clock_mono_ns(sl_clock_real()) - r->begun_ns) / 1000000000;
+    uint64_t came = r->call.body_bytes.len + r->discarded;
+    return s > 0 && (uint64_t)s > r->api->opts.request_timeout_s + came / BODY_BYTES_PER_S;
 }
 
 static enum MHD_Result take_body(struct request *r, const char *data, size_t *size)
@@ -143,20 +203,15 @@ static enum MHD_Result take_body(struct request *r, const char *data, size_t *si
     if (r->refusal == 0 && body->len + *size > r->api->opts.body_max) {
         refuse_body(r, MHD_HTTP_CONTENT_TOO_LARGE);
     }
-    if (r->refusal == 0 && body->len + *size > r->ticket) { /* chunked: budgeted as it comes */
-        (void)take_ticket(r, SL_MAX((uint64_t)*size, (uint64_t)1 << 20));
-    }
-    if (r->refusal == 0) {
+    if (r->refusal == 0 && make_room(r, body->len + *size)) {
         sl_buf_add(body, SL_BYTES(data, *size));
-        if (body->is_failed) {
-            refuse_body(r, MHD_HTTP_SERVICE_UNAVAILABLE);
-        }
     } else {
         r->discarded += *size;
     }
     *size = 0;
     /* Nobody needs to send gigabytes to learn that they are too many. */
-    return r->discarded > DISCARD_FACTOR * r->api->opts.body_max ? MHD_NO : MHD_YES;
+    bool is_over = r->discarded > DISCARD_FACTOR * r->api->opts.body_max || is_too_slow(r);
+    return is_over ? MHD_NO : MHD_YES;
 }
 
 /* ---- the reply ---- */
@@ -195,7 +250,7 @@ static enum MHD_Result send_reply(struct request *r)
         return MHD_NO;
     }
     add_headers(response, c);
-    if (atomic_load_explicit(&r->api->is_stopping, memory_order_relaxed) || r->refusal != 0) {
+    if (!atomic_load_explicit(&r->api->is_ready, memory_order_relaxed) || r->refusal != 0) {
         (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     }
     enum MHD_Result sent = MHD_queue_response(r->connection, (unsigned int)c->status, response);
@@ -236,22 +291,44 @@ static void work(void *arg)
 {
     struct request *r = arg;
     sli_route(&r->call);
+    sl_buf_fini(&r->call.body_bytes);
+    give_ticket(r);
     log_slow(r);
     r->phase = REPLYING;
     MHD_resume_connection(r->connection); /* from here on the server thread owns the request */
+}
+
+static sl_rc add_work(struct request *r)
+{
+    struct sl_api *api = r->api;
+    sl_mutex_lock(&api->mu);
+    sl_rc rc = api->locked.is_stopping ? SL_ECLOSED : sl_workers_try_add(api->workers, work, r);
+    if (rc == SL_OK) {
+        api->locked.open++;
+        r->is_open = true; /* the request is freed by this thread, so it sees it */
+    }
+    sl_mutex_unlock(&api->mu);
+    return rc;
 }
 
 static enum MHD_Result hand_over(struct request *r)
 {
     r->phase = WORKING;
     MHD_suspend_connection(r->connection);
-    if (sl_workers_try_add(r->api->workers, work, r) != SL_OK) {
+    if (add_work(r) != SL_OK) {
         sli_reply_code(&r->call, MHD_HTTP_SERVICE_UNAVAILABLE,
-                       "too many requests are waiting; try again in a moment");
+                       "too many requests are waiting or the node is stopping; try again in a "
+                       "moment");
         r->phase = REPLYING;
         MHD_resume_connection(r->connection);
     }
     return MHD_YES;
+}
+
+static bool is_waiting_for_leave(const struct request *r)
+{
+    return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT) !=
+           NULL;
 }
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
@@ -266,7 +343,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
         }
         *state = r;
         begin_body(r);
-        return MHD_YES;
+        /* A client that asks first is told before it sends. */
+        return r->refusal != 0 && is_waiting_for_leave(r) ? reply_refusal(r) : MHD_YES;
     }
     switch (r->phase) {
     case ARRIVING:
@@ -321,6 +399,15 @@ static void quiet(void *arg SL_UNUSED, const char *fmt SL_UNUSED, va_list args S
     /* libmicrohttpd reports every client that hangs up; that is not an event of ours */
 }
 
+/* Clients get at most half of the files this process may open: the others are the store's. */
+static unsigned int connection_limit(const struct sl_api_opts *opts)
+{
+    struct rlimit files;
+    bool is_less = getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY &&
+                   files.rlim_cur / 2 < opts->connections_max;
+    return is_less ? (unsigned int)files.rlim_cur / 2 : opts->connections_max;
+}
+
 static sl_rc start_daemon(struct sl_api *api, struct sl_err *err)
 {
     struct sockaddr_storage address;
@@ -332,7 +419,7 @@ static sl_rc start_daemon(struct sl_api *api, struct sl_err *err)
         flags, api->opts.port, NULL, NULL, on_request, api, MHD_OPTION_EXTERNAL_LOGGER, quiet, NULL,
         MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
         MHD_OPTION_UNESCAPE_CALLBACK, keep_encoded, NULL, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned int)api->opts.connections_max, MHD_OPTION_CONNECTION_TIMEOUT,
+        connection_limit(&api->opts), MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned int)api->opts.request_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)HEADER_BYTES, MHD_OPTION_THREAD_POOL_SIZE, (unsigned int)SERVER_THREADS,
         MHD_OPTION_END);
@@ -356,7 +443,12 @@ sl_rc sl_api_start(const struct sl_api_opts *opts, struct sl_api **ret, struct s
         return SL_NOMEM(err);
     }
     api->opts = *opts;
+    sl_mutex_init(&api->mu);
+    sl_cond_init(&api->done);
     sl_rc rc = sl_budget_new(opts->body_budget, &api->bodies, err);
+    if (rc == SL_OK) {
+        rc = sl_budget_new(opts->body_budget * TREES_FACTOR, &api->trees, err);
+    }
     if (rc == SL_OK) {
         rc = sl_workers_new("request", opts->worker_count, QUEUE_MAX, &api->workers, err);
     }
@@ -381,23 +473,43 @@ void sl_api_set_ready(struct sl_api *api, bool is_ready)
     atomic_store_explicit(&api->is_ready, is_ready, memory_order_release);
 }
 
+/* Waits until the replies are sent, or until the slowest client had its time. */
+static void drain(struct sl_api *api)
+{
+    int64_t until = sl_clock_mono_ns(sl_clock_real()) + DRAIN_NS;
+    int64_t left = DRAIN_NS;
+    sl_mutex_lock(&api->mu);
+    while (api->locked.open > 0 && left > 0) {
+        (void)sl_cond_wait_for(&api->done, &api->mu, left);
+        left = until - sl_clock_mono_ns(sl_clock_real());
+    }
+    sl_mutex_unlock(&api->mu);
+}
+
 void sl_api_stop(struct sl_api *api)
 {
     if (api == NULL) {
         return;
     }
     atomic_store(&api->is_ready, false);
-    atomic_store(&api->is_stopping, true);
+    MHD_socket listening = MHD_INVALID_SOCKET;
     if (api->daemon != NULL) {
-        MHD_socket listening = MHD_quiesce_daemon(api->daemon); /* no new connections */
-        sl_workers_free(api->workers); /* every suspended connection is resumed after this */
+        listening = MHD_quiesce_daemon(api->daemon); /* no new connections */
+    }
+    sl_mutex_lock(&api->mu);
+    api->locked.is_stopping = true;
+    sl_mutex_unlock(&api->mu);
+    sl_workers_free(api->workers); /* every suspended connection is resumed after this */
+    if (api->daemon != NULL) {
+        drain(api);
         MHD_stop_daemon(api->daemon);
-        if (listening != MHD_INVALID_SOCKET) {
-            (void)close(listening);
-        }
-    } else {
-        sl_workers_free(api->workers);
+    }
+    if (listening != MHD_INVALID_SOCKET) {
+        (void)close(listening);
     }
     sl_budget_free(api->bodies);
+    sl_budget_free(api->trees);
+    sl_cond_fini(&api->done);
+    sl_mutex_fini(&api->mu);
     sl_free(api);
 }

@@ -5,6 +5,14 @@
  * content type 415, body 422 or 400, then the handler's own. */
 #include "api/api_int.h"
 
+#include <strings.h>
+
+#define DEPTH_MAX 120 /* the reply's writer has a few levels more (SL_JSON_DEPTH_MAX) */
+/* 128 of the widest vectors (65,535) in one request. A parsed value takes about 48 bytes (jansson's
+ * number, its block and its place in an array), so this many take 400 MB. */
+#define VALUES_MAX  (8 * 1024 * 1024)
+#define VALUE_BYTES 48
+
 enum body { NO_BODY, JSON_BODY, OPTIONAL_BODY };
 
 static const struct route {
@@ -74,35 +82,34 @@ bool sli_query_has(const struct sli_call *c, const char *key)
 
 /* ---- path ---- */
 
-/* The segment at the front of *path, which moves past it; false at the end. */
+/* The segment after the '/' at the front of *path, which moves past it; false at the end. */
 static bool next_segment(struct sl_str *path, struct sl_str *ret)
 {
-    while (path->len > 0 && path->ptr[0] == '/') {
-        path->ptr++;
-        path->len--;
-    }
-    if (path->len == 0) {
+    if (path->len == 0 || path->ptr[0] != '/') {
         return false;
     }
-    const char *slash = memchr(path->ptr, '/', path->len);
-    size_t len = slash == NULL ? path->len : (size_t)(slash - path->ptr);
-    *ret = (struct sl_str){path->ptr, len};
-    path->ptr += len;
-    path->len -= len;
+    struct sl_str rest = {path->ptr + 1, path->len - 1};
+    const char *slash = rest.len == 0 ? NULL : memchr(rest.ptr, '/', rest.len);
+    *ret = (struct sl_str){rest.ptr, slash == NULL ? rest.len : (size_t)(slash - rest.ptr)};
+    *path = (struct sl_str){rest.ptr + ret->len, rest.len - ret->len};
     return true;
 }
 
-/* Does the path fit the pattern? Wild segments are noted, still encoded. */
+/* Does the path fit the pattern? Wild segments are noted, still encoded. An empty segment fits no
+ * '*': the tenants of a class without a name must not become a class named tenants. */
 static bool fits(const char *pattern, struct sl_str path, struct sl_str *wild, uint32_t *count)
 {
     struct sl_str want_rest = sl_str_from(pattern), want, got;
     *count = 0;
+    if (path.len > 1 && path.ptr[path.len - 1] == '/') {
+        path.len--;
+    }
     for (;;) {
         bool has_want = next_segment(&want_rest, &want), has_got = next_segment(&path, &got);
         if (!has_want || !has_got) {
             return has_want == has_got;
         }
-        if (sl_str_is(want, "*")) {
+        if (sl_str_is(want, "*") && got.len > 0) {
             wild[(*count)++] = got;
         } else if (!sl_str_eq(want, got)) {
             return false;
@@ -129,51 +136,106 @@ static sl_rc decode_segments(struct sli_call *c, struct sl_err *err)
 
 /* ---- body ---- */
 
-static bool is_json_type(struct sl_str type)
+static struct sl_str media_type(const struct sli_call *c)
 {
+    struct sl_str type = c->content_type;
     const char *semicolon = type.len == 0 ? NULL : memchr(type.ptr, ';', type.len);
-    struct sl_str base = {type.ptr, semicolon == NULL ? type.len : (size_t)(semicolon - type.ptr)};
-    base = sl_str_trim(base);
-    return base.len == 16 && strncasecmp(base.ptr, "application/json", 16) == 0;
+    return sl_str_trim(
+        (struct sl_str){type.ptr, semicolon == NULL ? type.len : (size_t)(semicolon - type.ptr)});
 }
 
-/* Parses the body; false when a reply was made. */
+static bool is_type(struct sl_str type, const char *name)
+{
+    return type.len == strlen(name) && strncasecmp(type.ptr, name, type.len) == 0;
+}
+
+/* The reference takes YAML with key names of its own that no client sends; here it is refused. */
+static void refuse_type(struct sli_call *c, struct sl_str type)
+{
+    if (is_type(type, "application/yaml")) {
+        sli_reply_code(c, 415, "YAML is not supported; send application/json");
+        return;
+    }
+    struct sl_str told = type.len == 0 ? SL_STR("application/octet-stream") : type;
+    sli_reply_code(c, 415,
+                   "unsupported media type \"%.*s\", only [application/json application/yaml] are "
+                   "allowed",
+                   SL_STR_ARG(told));
+}
+
+/* How many values the text has at most: each but the first follows one of these bytes. Commas
+ * inside texts are counted, too; that errs on the safe side and costs one plain pass. */
+static uint64_t values_at_most(struct sl_bytes text)
+{
+    uint64_t n = 1;
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t b = text.ptr[i];
+        n += (b == ',') + (b == ':') + (b == '[') + (b == '{');
+    }
+    return n;
+}
+
+static bool check_size(struct sli_call *c)
+{
+    uint32_t depth = sl_json_depth(sl_buf_view(&c->body_bytes));
+    if (depth != UINT32_MAX && depth > DEPTH_MAX) {
+        sli_reply_code(c, 400,
+                       "parsing body body from \"\" failed, because it is nested deeper than %d",
+                       DEPTH_MAX);
+        return false;
+    }
+    uint64_t values = values_at_most(sl_buf_view(&c->body_bytes));
+    if (values > VALUES_MAX) {
+        sli_reply_code(c, 413,
+                       "the body has more than %d values; send fewer objects in one request",
+                       VALUES_MAX);
+        return false;
+    }
+    c->tree_ticket = values * VALUE_BYTES;
+    return true;
+}
+
+/* Parses the body; false when a reply was made. Waits while the trees of other requests leave no
+ * room; they are given back when their handlers end. */
 static bool parse_body(struct sli_call *c, enum body kind)
 {
     if (kind == NO_BODY || (kind == OPTIONAL_BODY && c->body_bytes.len == 0)) {
         return true;
     }
-    if (c->has_body && !is_json_type(c->content_type)) {
-        struct sl_str type =
-            c->content_type.len == 0 ? SL_STR("application/octet-stream") : c->content_type;
-        sli_reply_code(
-            c, 415,
-            "unsupported media type \"%.*s\", only [application/json application/yaml] are "
-            "allowed",
-            SL_STR_ARG(type));
+    struct sl_str type = media_type(c);
+    if (c->has_body && !is_type(type, "application/json")) {
+        refuse_type(c, type);
         return false;
     }
     if (sl_str_trim(sl_buf_str(&c->body_bytes)).len == 0) {
         sli_reply_code(c, SL_DB_SWAGGER_REQUIRED, "body in body is required");
         return false;
     }
-    uint32_t depth = sl_json_depth(sl_buf_view(&c->body_bytes));
-    if (depth != UINT32_MAX && depth > SL_JSON_DEPTH_MAX - 8) {
-        sli_reply_code(c, 400,
-                       "parsing body body from \"\" failed, because it is nested deeper than %d",
-                       SL_JSON_DEPTH_MAX - 8);
+    if (!check_size(c)) {
         return false;
     }
+    SL_IGNORE(sl_budget_take(c->trees, c->tree_ticket, NULL), "without a token it only waits");
     json_error_t why;
     c->body = json_loadb((const char *)c->body_bytes.ptr, c->body_bytes.len,
                          JSON_DECODE_INT_AS_REAL | JSON_DECODE_ANY, &why);
-    sl_buf_fini(&c->body_bytes); /* the parsed form is the larger one already */
     if (c->body == NULL) {
+        sl_budget_give(c->trees, c->tree_ticket);
         sli_reply_code(c, 400, "parsing body body from \"\" failed, because %s at byte %d",
                        why.text, why.position);
         return false;
     }
+    sl_buf_fini(&c->body_bytes); /* the parsed form is the larger one already */
     return true;
+}
+
+/* Nothing of the body outlives the handler, however slowly the client takes the reply. */
+static void drop_body(struct sli_call *c)
+{
+    if (c->body != NULL) {
+        json_decref(c->body);
+        c->body = NULL;
+        sl_budget_give(c->trees, c->tree_ticket);
+    }
 }
 
 /* ---- the way of a call ---- */
@@ -202,6 +264,7 @@ static void run(struct sli_call *c, const struct route *r)
     if (rc == SL_OK) {
         rc = r->handler(c, &err);
     }
+    drop_body(c);
     if (rc == SL_OK) {
         rc = sl_buf_done(&c->out, &err);
     }

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "api/api.h"
@@ -191,6 +192,16 @@ static sl_rc serve(const struct sl_config *c, const sigset_t *stop, struct sl_er
     return rc;
 }
 
+/* Connections and files of the store share one limit, and its soft value is often just 1024. */
+static void raise_file_limit(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct argp argp = {
@@ -231,6 +242,7 @@ int main(int argc, char **argv)
     (void)sigaddset(&stop, SIGINT);
     (void)sigprocmask(SIG_BLOCK, &stop, NULL);
     (void)signal(SIGPIPE, SIG_IGN); /* allow: signal, ignoring is all it does */
+    raise_file_limit();
     rc = serve(&config, &stop, &err);
     sl_config_fini(&config);
     sl_free(options);

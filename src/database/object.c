@@ -83,7 +83,11 @@ static sl_rc put(struct sl_db *db, const struct sli_input *in, enum sli_must mus
 
 sl_rc sl_db_object_add(struct sl_db *db, json_t *object, struct sl_buf *out, struct sl_err *err)
 {
+    uint8_t uuid[SL_UUID_SIZE];
     struct sli_input in = sli_input_of(object);
+    if (in.id.len > 0) { /* the form of the id is refused before anything else is looked at */
+        SL_TRY(sli_uuid_check(in.id, "body", uuid, err));
+    }
     return put(db, &in, SLI_MUST_NOT_EXIST, out, err);
 }
 
