@@ -4,8 +4,8 @@
 #   1 unit       gcc debug with fault points: unit, contract
 #   2 sanitize   clang ASan + UBSan + LSan: the same tests
 #   3 threads    clang TSan: the tests that start threads
-#   4 release    the programs as shipped: smoke, golden replay, crash, limits
-#   5 interop    pyarrow, DuckDB and polars read what was written
+#   4 release    the programs as shipped: command line, exports, kill, limits
+#   5 interop    readers of Parquet, recorded calls of the official client
 #   6 fuzz       each fuzz target for some seconds
 #   7 coverage   lines run by the tests
 # `./dev test quick` runs 0-1, `./dev test 3` one stage, `./dev test --all` everything and the slow parts.
@@ -80,7 +80,7 @@ stage_fuzz() {
         local name=${t##*/} corpus
         corpus=$(mktemp -d)
         say "$name for $seconds s"
-        "$t" -max_total_time="$seconds" -rss_limit_mb=2048 -print_final_stats=0 -verbosity=0 \
+        "$t" -max_total_time="$seconds" -rss_limit_mb=2048 -verbosity=0 \
             "$corpus" "tests/fuzz/corpus/${name%_fuzz}" || die "$name found a fault"
         rm -rf "$corpus"
     done
