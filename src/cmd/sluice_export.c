@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "cmd/node.h"
 
@@ -233,6 +234,7 @@ int sli_cmd_export(int argc, char **argv)
     }
     sl_buf_addf(&j->path, "%s/%s", j->dest, j->id);
     (void)sl_buf_cstr(&j->path);
+    sl_log_setup(SL_WARN, SL_LOG_TEXT); /* a person watches: the engine's events are the bar */
     struct sigaction act = {.sa_handler = on_interrupt};
     (void)sigaction(SIGINT, &act, NULL);
     (void)sigaction(SIGTERM, &act, NULL);
