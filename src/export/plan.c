@@ -45,6 +45,7 @@ static sl_rc list_shards(struct sli_job *job, struct sl_err *err)
     struct sl_str *names = sl_arena_array(&job->arena, struct sl_str, job->class_count);
     struct sl_shard **lists = sl_arena_array(&job->arena, struct sl_shard *, job->class_count);
     uint32_t *counts = sl_arena_array(&job->arena, uint32_t, job->class_count);
+    uint32_t total = 0;
     if (names == NULL || lists == NULL || counts == NULL) {
         return SL_NOMEM(err);
     }
@@ -58,17 +59,18 @@ static sl_rc list_shards(struct sli_job *job, struct sl_err *err)
                            SL_STR_ARG(names[i]));
         }
         SL_TRY(rc);
-        job->shard_count += counts[i];
+        total += counts[i];
     }
-    job->shards = sl_arena_array(&job->arena, struct sli_shard_job, (size_t)job->shard_count + 1);
+    job->shards = sl_arena_array(&job->arena, struct sli_shard_job, (size_t)total + 1);
     if (job->shards == NULL) {
         return SL_NOMEM(err);
     }
-    uint32_t n = 0;
     for (uint32_t i = 0; i < job->class_count; i++) {
         struct sl_str class_name = sl_arena_str(&job->arena, names[i]);
         for (uint32_t s = 0; s < counts[i]; s++) {
-            SL_TRY(keep_shard(job, &lists[i][s], class_name, &job->shards[n++].shard, err));
+            struct sl_shard *shard = &job->shards[job->shard_count].shard;
+            SL_TRY(keep_shard(job, &lists[i][s], class_name, shard, err));
+            job->shard_count++; /* at any moment: how many are whole */
         }
     }
     return SL_OK;

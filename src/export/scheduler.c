@@ -316,8 +316,12 @@ static sl_rc claim(struct sli_job *job, struct sl_err *err)
 /* After a failure before or in the claim: leaves nothing behind, the id is free again. Was the
  * record stored although the claim failed? Then it goes; if even that cannot be found out, the
  * journal record stays and the next start ends it. */
-static void undo_claim(struct sli_job *job)
+static void undo_claim(struct sli_job *job, bool is_claim_tried)
 {
+    if (!is_claim_tried) {
+        SL_IGNORE(sli_journal_drop(job, NULL), "recovery finds no record of ours and drops it");
+        return;
+    }
     SL_AUTO(sl_buf) key = SL_BUF_EMPTY;
     SL_AUTO(sl_buf) ours = SL_BUF_EMPTY;
     SL_AUTO(sl_buf) stored = SL_BUF_EMPTY;
@@ -359,6 +363,7 @@ static sl_rc prepare(struct sli_job *job, const struct sl_export_settings *setti
 /* Holds the slot; gives it back on failure. */
 static sl_rc start_job(struct sli_job *job, struct sl_buf *out, struct sl_err *err)
 {
+    bool is_claim_tried = false;
     sl_rc rc = sli_journal_put(job, SL_EXPORT_STARTED, false, err);
     if (rc == SL_OK) {
         rc = freeze_and_plan(job, err);
@@ -368,10 +373,11 @@ static sl_rc start_job(struct sli_job *job, struct sl_buf *out, struct sl_err *e
         rc = sl_buf_done(out, err);
     }
     if (rc == SL_OK) {
+        is_claim_tried = true;
         rc = claim(job, err);
     }
     if (rc != SL_OK) {
-        undo_claim(job);
+        undo_claim(job, is_claim_tried);
         sl_frozen_release(sl_move(&job->frozen), true);
         give_slot(job->ex);
         return rc;
