@@ -466,6 +466,68 @@ static void cold_tenants_are_read_and_stay_cold(void **state)
     sl_arena_fini(&arena);
 }
 
+static void offloaded_tenants_are_skipped_with_their_state(void **state)
+{
+    struct world *w = *state;
+    if (w->db == NULL) {
+        return; /* only our own database has tenant states */
+    }
+    struct sl_arena arena = SL_ARENA_EMPTY;
+    add_class(w, "Ten", true);
+    add_tenant(w, "Ten", "t");
+    put_many(w, "Ten", "t", 4);
+    set_status(w, "t", "OFFLOADED");
+    struct sl_frozen *fz = freeze(w, "v-1");
+    struct sl_shard *list = shards_of(fz, "Ten", &arena, 1);
+    /* The move is in the background: at its beginning or done. */
+    assert_true(sl_str_is(list[0].skip_reason, "tenant status is FREEZING") ||
+                sl_str_is(list[0].skip_reason, "tenant status is FROZEN"));
+    sl_frozen_release(fz, true);
+    sl_arena_fini(&arena);
+}
+
+/* Overwrites the stored bytes of object n, wherever the database keeps them. */
+static void damage(struct world *w, uint32_t n)
+{
+    SL_AUTO_PTR(sl_kv_iter) it = NULL;
+    SL_AUTO_PTR(sl_kv_batch) b = sl_kv_batch_new();
+    uint8_t uuid[SL_UUID_SIZE];
+    struct sl_bytes key, value;
+    uuid_of(n, uuid);
+    assert_int_equal(sl_kv_scan(w->kv, NULL, (struct sl_kv_span){0}, false, &it, NULL), SL_OK);
+    while (sl_kv_next(it, &key, &value, NULL) == SL_OK) {
+        if (key.len >= sizeof uuid &&
+            memcmp(key.ptr + key.len - sizeof uuid, uuid, sizeof uuid) == 0) {
+            sl_kv_batch_put(b, key, SL_BYTES(value.ptr, value.len / 2));
+        }
+    }
+    assert_int_equal(sl_kv_batch_count(b), 1);
+    assert_int_equal(sl_kv_commit(w->kv, b, NULL), SL_OK);
+}
+
+static void damaged_object_is_told_with_its_id(void **state)
+{
+    struct world *w = *state;
+    struct sl_arena arena = SL_ARENA_EMPTY;
+    struct sl_err err = {0};
+    if (w->db == NULL) {
+        return; /* nothing below the others to damage */
+    }
+    add_class(w, "A", false);
+    put_many(w, "A", "", 1);
+    damage(w, 0);
+    struct sl_frozen *fz = freeze(w, "v-1");
+    struct sl_cursor *cur = NULL;
+    const struct sl_object *obj = NULL;
+    struct sl_shard *shard = shards_of(fz, "A", &arena, 1);
+    assert_int_equal(fz->ops->cursor(fz, shard, &whole, &cur, NULL), SL_OK);
+    assert_int_equal(sl_cursor_next(cur, &obj, &err), SL_ECORRUPT);
+    assert_non_null(strstr(err.text, "object 9e3779b9-7f4a-7c15-0000-000000000000: "));
+    sl_cursor_close(cur);
+    sl_frozen_release(fz, true);
+    sl_arena_fini(&arena);
+}
+
 /* ---- failures ---- */
 
 /* All calls once. On failure nothing stays that the caller would have to undo. */
@@ -554,6 +616,8 @@ int main(void)
         T(many_cursors_read_at_once),
         T(view_left_behind_is_dropped_by_its_name),
         T(cold_tenants_are_read_and_stay_cold),
+        T(offloaded_tenants_are_skipped_with_their_state),
+        T(damaged_object_is_told_with_its_id),
         T(refused_memory_is_told_and_leaves_nothing),
         T(failing_calls_are_told_and_leave_nothing),
     };

@@ -228,6 +228,45 @@ static void file_that_is_there_already_is_never_replaced(void **state)
     assert_string_equal(content(w, "x/A_s_0000.parquet"), "theirs");
 }
 
+static struct sl_source_ops lying_source;
+static struct sl_frozen_ops lying_view;
+static const struct sl_source_ops *true_source;
+static const struct sl_frozen_ops *true_view;
+
+static sl_rc shards_with_one_more(struct sl_frozen *fz, struct sl_str class_name,
+                                  struct sl_arena *arena, struct sl_shard **ret,
+                                  uint32_t *ret_count, struct sl_err *err)
+{
+    SL_TRY(true_view->shards(fz, class_name, arena, ret, ret_count, err));
+    (*ret)[0].object_count++;
+    return SL_OK;
+}
+
+static sl_rc freeze_lying(struct sl_source *src, struct sl_str name, struct sl_frozen **ret,
+                          struct sl_err *err)
+{
+    SL_TRY(true_source->freeze(src, name, ret, err));
+    true_view = (*ret)->ops;
+    lying_view = *true_view;
+    lying_view.shards = shards_with_one_more;
+    (*ret)->ops = &lying_view;
+    return SL_OK;
+}
+
+static void rows_that_are_missing_are_no_success(void **state)
+{
+    struct world *w = *state;
+    two_classes(w);
+    true_source = w->mem_source->ops;
+    lying_source = *true_source;
+    lying_source.freeze = freeze_lying;
+    w->mem_source->ops = &lying_source;
+    expect_ok(w, create_of(w, "x", (const char *const[]){"A", NULL}));
+    struct sl_export_progress p = await(w, "x");
+    expect_state(p, SL_EXPORT_FAILED);
+    assert_string_equal(p.error.text, "100 rows were written, the store counts 101 objects");
+}
+
 /* ---- restart ---- */
 
 static void park_once(void *arg, uint64_t row_no)
@@ -590,6 +629,7 @@ int main(void)
         T(claim_with_a_lost_answer_is_taken_back),
         T(lost_race_for_an_id_leaves_the_winner_alone),
         T(file_that_is_there_already_is_never_replaced),
+        T(rows_that_are_missing_are_no_success),
         T(killed_export_is_failed_interrupted_after_the_restart),
         T(cancel_that_was_wanted_before_the_kill_stays),
         T(end_the_destination_tells_is_not_rewritten),

@@ -5,7 +5,7 @@
  * not record in the node's file. */
 #include "export_fixture.h"
 
-static struct sl_backend_ops patched_ops; /* of shared_backend, `complete` replaced */
+static struct sl_backend_ops patched_ops; /* of shared_backend, some calls replaced */
 static const struct sl_backend_ops *true_ops;
 
 /* A file of tests/data/export with some words replaced; libc's memory. */
@@ -278,6 +278,69 @@ static void record_nobody_ended_is_told_as_failed(void **state)
     assert_string_equal(content(w, "x/export_metadata.json"), started); /* told, never written */
 }
 
+/* ---- the record while it runs ---- */
+
+static struct gate *status_stored;
+
+static sl_rc put_and_tell(struct sl_backend *be, struct sl_str key, struct sl_bytes b,
+                          enum sl_put_mode mode, struct sl_err *err)
+{
+    sl_rc rc = true_ops->put(be, key, b, mode, err);
+    if (sl_str_ends(key, "_status.json")) {
+        gate_open(status_stored);
+    }
+    return rc;
+}
+
+static void park_first(void *arg, uint64_t row_no)
+{
+    if (row_no == 0) {
+        gate_pass(arg);
+    }
+}
+
+static void node_record_is_written_every_ten_seconds(void **state)
+{
+    struct world *w = *state;
+    struct sl_clock_fake *ticks = sl_clock_fake_new(0, 0);
+    struct sl_ticker *ticker = NULL;
+    struct gate stored;
+    gate_init(&stored);
+    status_stored = &stored;
+    two_collections(w);
+    assert_int_equal(sl_ticker_new(sl_clock_fake_clock(ticks), &ticker, NULL), SL_OK);
+    sl_exports_close(w->ex);
+    struct sl_exports_opts opts = {.source = w->source,
+                                   .journal = w->kv,
+                                   .clock = &w->clock.clock,
+                                   .ticker = ticker,
+                                   .node_name = SL_STR("node1")};
+    assert_int_equal(sli_exports_open(&opts, open_shared, &w->ex, &w->err), SL_OK);
+    true_ops = shared_backend->ops;
+    patched_ops = *true_ops;
+    patched_ops.put = put_and_tell;
+    shared_backend->ops = &patched_ops;
+    w->settings.parallelism = 1;
+    sl_source_mem_hook(w->mem_source, park_first, &w->gate);
+    expect_ok(w, create(w, "x"));
+    gate_await(&w->gate, 1);
+    assert_string_equal(keys(w), "x/export_metadata.json");
+    sl_clock_fake_advance(ticks, INT64_C(10000000000));
+    gate_pass(&stored);
+    const char *record = content(w, "x/node_node1_status.json");
+    expect_member(record, "status", "\"TRANSFERRING\"");
+    expect_member(record, "completedAt", "\"0001-01-01T00:00:00Z\"");
+    gate_open(&w->gate);
+    expect_state(await(w, "x"), SL_EXPORT_SUCCESS);
+    expect_member(content(w, "x/node_node1_status.json"), "status", "\"SUCCESS\"");
+    shared_backend->ops = true_ops;
+    sl_exports_close(w->ex);
+    w->ex = NULL;
+    sl_ticker_free(ticker);
+    sl_clock_fake_free(ticks);
+    gate_fini(&stored);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, world_open, world_close)
 
 int main(void)
@@ -289,6 +352,7 @@ int main(void)
         T(records_of_a_failure_are_the_reference_s),
         T(records_of_the_reference_are_told_as_it_tells_them),
         T(record_nobody_ended_is_told_as_failed),
+        T(node_record_is_written_every_ten_seconds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
