@@ -59,6 +59,8 @@ stage_release() {
         say "$t"
         "$VENV/bin/python" "$t" "$OUT/bin" ${ALL:+--all}
     done
+    say "the benchmarks run"
+    "$VENV/bin/python" bench/run "$OUT" smoke >"$OUT/bench-smoke.jsonl"
 }
 
 stage_interop() {
