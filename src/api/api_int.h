@@ -42,6 +42,21 @@ struct sli_call {
     bool is_schema;                /* 422 carries "allowed":null */
 };
 
+/* A handler fills c->out and c->status (200 by default), or returns a failure. */
+typedef sl_rc sli_handler(struct sli_call *c, struct sl_err *err);
+
+/* A row of the route table (router.c), the one home of every path. */
+enum sli_body { SLI_NO_BODY, SLI_JSON_BODY, SLI_OPTIONAL_BODY };
+struct sli_route {
+    const char *method, *path; /* '*' stands for one segment */
+    sli_handler *handler;
+    enum sli_body body;
+    bool is_schema;         /* its 422 carries "allowed":null */
+    const char *permission; /* the reference's name of what a caller must be allowed; NULL: open */
+};
+extern const struct sli_route sli_routes[];
+extern const size_t sli_route_count;
+
 /* Runs the call: route, body, handler, error shapes. Always leaves a reply. */
 void sli_route(struct sli_call *c);
 
@@ -52,8 +67,7 @@ bool sli_query_has(const struct sli_call *c, const char *key);
 void sli_reply_error(struct sli_call *c, sl_rc rc, const struct sl_err *err);
 void sli_reply_code(struct sli_call *c, int code, const char *fmt, ...) SL_PRINTF(3, 4);
 
-/* Handlers: fill c->out and c->status (200 by default), or return a failure. */
-typedef sl_rc sli_handler(struct sli_call *c, struct sl_err *err);
+/* Handlers. */
 sli_handler sli_get_root, sli_get_links, sli_get_meta, sli_get_live, sli_get_ready, sli_get_openid,
     sli_get_nodes;
 sli_handler sli_get_schema, sli_post_schema, sli_get_class, sli_put_class, sli_delete_class,

@@ -26,8 +26,8 @@
 #define SERVER_THREADS 2
 #define QUEUE_MAX      1024        /* requests waiting for a worker; more are told 503 at once */
 #define HEADER_BYTES   (32 * 1024) /* of one connection: request line and headers */
-#define DISCARD_FACTOR 2 /* a too large body is read off up to this, so that the 413 arrives */
-#define TICKET_FIRST   (64 * 1024) /* most bodies are smaller, so their budget is taken once */
+#define DISCARD_FACTOR 2    /* a too large body is read off up to this, so that the 413 arrives */
+#define TICKET_FIRST   4096 /* doubles from here; a thousand stalled bodies are 4 MiB */
 #define SLOW_MS        5000
 /* A body may take the time limit plus what its bytes need at this rate: less is a client that holds
  * memory for nothing, and no line in use is slower. */

@@ -13,52 +13,49 @@
 #define VALUES_MAX  (8 * 1024 * 1024)
 #define VALUE_BYTES 48
 
-enum body { NO_BODY, JSON_BODY, OPTIONAL_BODY };
-
-static const struct route {
-    const char *method, *path;
-    sli_handler *handler;
-    enum body body;
-    bool is_schema; /* its 422 carries "allowed":null */
-} routes[] = {
-    {"GET", "/", sli_get_root, NO_BODY, false},
-    {"GET", "/v1", sli_get_links, NO_BODY, false},
-    {"GET", "/v1/meta", sli_get_meta, NO_BODY, false},
-    {"GET", "/v1/.well-known/live", sli_get_live, NO_BODY, false},
-    {"GET", "/v1/.well-known/ready", sli_get_ready, NO_BODY, false},
-    {"GET", "/v1/.well-known/openid-configuration", sli_get_openid, NO_BODY, false},
-    {"GET", "/v1/nodes", sli_get_nodes, NO_BODY, false},
-    {"GET", "/v1/nodes/*", sli_get_nodes, NO_BODY, false},
-    {"GET", "/v1/schema", sli_get_schema, NO_BODY, true},
-    {"POST", "/v1/schema", sli_post_schema, JSON_BODY, true},
-    {"GET", "/v1/schema/*", sli_get_class, NO_BODY, true},
-    {"PUT", "/v1/schema/*", sli_put_class, JSON_BODY, true},
-    {"DELETE", "/v1/schema/*", sli_delete_class, NO_BODY, true},
-    {"POST", "/v1/schema/*/properties", sli_post_property, JSON_BODY, true},
-    {"GET", "/v1/schema/*/shards", sli_get_shards, NO_BODY, true},
-    {"GET", "/v1/schema/*/tenants", sli_get_tenants, NO_BODY, false},
-    {"POST", "/v1/schema/*/tenants", sli_post_tenants, JSON_BODY, false},
-    {"PUT", "/v1/schema/*/tenants", sli_put_tenants, JSON_BODY, false},
-    {"DELETE", "/v1/schema/*/tenants", sli_delete_tenants, JSON_BODY, false},
-    {"GET", "/v1/schema/*/tenants/*", sli_get_tenant, NO_BODY, false},
-    {"HEAD", "/v1/schema/*/tenants/*", sli_get_tenant, NO_BODY, false},
-    {"GET", "/v1/objects", sli_get_objects, NO_BODY, false},
-    {"POST", "/v1/objects", sli_post_objects, JSON_BODY, false},
-    {"GET", "/v1/objects/*/*", sli_get_object, NO_BODY, false},
-    {"HEAD", "/v1/objects/*/*", sli_head_object, NO_BODY, false},
-    {"PUT", "/v1/objects/*/*", sli_put_object, JSON_BODY, false},
-    {"PATCH", "/v1/objects/*/*", sli_patch_object, JSON_BODY, false},
-    {"DELETE", "/v1/objects/*/*", sli_delete_object, OPTIONAL_BODY, false},
-    {"POST", "/v1/objects/*/*/references/*", sli_post_reference, JSON_BODY, false},
-    {"PUT", "/v1/objects/*/*/references/*", sli_put_reference, JSON_BODY, false},
-    {"DELETE", "/v1/objects/*/*/references/*", sli_delete_reference, JSON_BODY, false},
-    {"POST", "/v1/batch/objects", sli_batch_objects, JSON_BODY, false},
-    {"POST", "/v1/batch/references", sli_batch_references, JSON_BODY, false},
-    {"GET", "/v1/export/*", sli_list_exports, NO_BODY, false},
-    {"POST", "/v1/export/*", sli_post_export, JSON_BODY, false},
-    {"GET", "/v1/export/*/*", sli_get_export, NO_BODY, false},
-    {"DELETE", "/v1/export/*/*", sli_delete_export, OPTIONAL_BODY, false},
+const struct sli_route sli_routes[] = {
+    {"GET", "/", sli_get_root, SLI_NO_BODY, false, NULL},
+    {"GET", "/v1", sli_get_links, SLI_NO_BODY, false, NULL},
+    {"GET", "/v1/meta", sli_get_meta, SLI_NO_BODY, false, NULL},
+    {"GET", "/v1/.well-known/live", sli_get_live, SLI_NO_BODY, false, NULL},
+    {"GET", "/v1/.well-known/ready", sli_get_ready, SLI_NO_BODY, false, NULL},
+    {"GET", "/v1/.well-known/openid-configuration", sli_get_openid, SLI_NO_BODY, false, NULL},
+    {"GET", "/v1/nodes", sli_get_nodes, SLI_NO_BODY, false, "read_nodes"},
+    {"GET", "/v1/nodes/*", sli_get_nodes, SLI_NO_BODY, false, "read_nodes"},
+    {"GET", "/v1/schema", sli_get_schema, SLI_NO_BODY, true, "read_collections"},
+    {"POST", "/v1/schema", sli_post_schema, SLI_JSON_BODY, true, "create_collections"},
+    {"GET", "/v1/schema/*", sli_get_class, SLI_NO_BODY, true, "read_collections"},
+    {"PUT", "/v1/schema/*", sli_put_class, SLI_JSON_BODY, true, "update_collections"},
+    {"DELETE", "/v1/schema/*", sli_delete_class, SLI_NO_BODY, true, "delete_collections"},
+    {"POST", "/v1/schema/*/properties", sli_post_property, SLI_JSON_BODY, true,
+     "update_collections"},
+    {"GET", "/v1/schema/*/shards", sli_get_shards, SLI_NO_BODY, true, "read_collections"},
+    {"GET", "/v1/schema/*/tenants", sli_get_tenants, SLI_NO_BODY, false, "read_tenants"},
+    {"POST", "/v1/schema/*/tenants", sli_post_tenants, SLI_JSON_BODY, false, "create_tenants"},
+    {"PUT", "/v1/schema/*/tenants", sli_put_tenants, SLI_JSON_BODY, false, "update_tenants"},
+    {"DELETE", "/v1/schema/*/tenants", sli_delete_tenants, SLI_JSON_BODY, false, "delete_tenants"},
+    {"GET", "/v1/schema/*/tenants/*", sli_get_tenant, SLI_NO_BODY, false, "read_tenants"},
+    {"HEAD", "/v1/schema/*/tenants/*", sli_get_tenant, SLI_NO_BODY, false, "read_tenants"},
+    {"GET", "/v1/objects", sli_get_objects, SLI_NO_BODY, false, "read_data"},
+    {"POST", "/v1/objects", sli_post_objects, SLI_JSON_BODY, false, "create_data"},
+    {"GET", "/v1/objects/*/*", sli_get_object, SLI_NO_BODY, false, "read_data"},
+    {"HEAD", "/v1/objects/*/*", sli_head_object, SLI_NO_BODY, false, "read_data"},
+    {"PUT", "/v1/objects/*/*", sli_put_object, SLI_JSON_BODY, false, "update_data"},
+    {"PATCH", "/v1/objects/*/*", sli_patch_object, SLI_JSON_BODY, false, "update_data"},
+    {"DELETE", "/v1/objects/*/*", sli_delete_object, SLI_OPTIONAL_BODY, false, "delete_data"},
+    {"POST", "/v1/objects/*/*/references/*", sli_post_reference, SLI_JSON_BODY, false,
+     "update_data"},
+    {"PUT", "/v1/objects/*/*/references/*", sli_put_reference, SLI_JSON_BODY, false, "update_data"},
+    {"DELETE", "/v1/objects/*/*/references/*", sli_delete_reference, SLI_JSON_BODY, false,
+     "update_data"},
+    {"POST", "/v1/batch/objects", sli_batch_objects, SLI_JSON_BODY, false, "create_data"},
+    {"POST", "/v1/batch/references", sli_batch_references, SLI_JSON_BODY, false, "update_data"},
+    {"GET", "/v1/export/*", sli_list_exports, SLI_NO_BODY, false, "manage_backups"},
+    {"POST", "/v1/export/*", sli_post_export, SLI_JSON_BODY, false, "manage_backups"},
+    {"GET", "/v1/export/*/*", sli_get_export, SLI_NO_BODY, false, "manage_backups"},
+    {"DELETE", "/v1/export/*/*", sli_delete_export, SLI_OPTIONAL_BODY, false, "manage_backups"},
 };
+const size_t sli_route_count = SL_COUNT_OF(sli_routes);
 
 struct sl_str sli_query(const struct sli_call *c, const char *key)
 {
@@ -197,9 +194,9 @@ static bool check_size(struct sli_call *c)
 
 /* Parses the body; false when a reply was made. Waits while the trees of other requests leave no
  * room; they are given back when their handlers end. */
-static bool parse_body(struct sli_call *c, enum body kind)
+static bool parse_body(struct sli_call *c, enum sli_body kind)
 {
-    if (kind == NO_BODY || (kind == OPTIONAL_BODY && c->body_bytes.len == 0)) {
+    if (kind == SLI_NO_BODY || (kind == SLI_OPTIONAL_BODY && c->body_bytes.len == 0)) {
         return true;
     }
     struct sl_str type = media_type(c);
@@ -252,7 +249,7 @@ static void not_allowed(struct sli_call *c, struct sl_buf *methods)
     c->allow = sl_arena_str(&c->arena, sl_buf_str(methods));
 }
 
-static void run(struct sli_call *c, const struct route *r)
+static void run(struct sli_call *c, const struct sli_route *r)
 {
     struct sl_err err = {0};
     c->is_schema = r->is_schema;
@@ -280,8 +277,8 @@ void sli_route(struct sli_call *c)
         c->status = 200;
         return;
     }
-    for (size_t i = 0; i < SL_COUNT_OF(routes); i++) {
-        const struct route *r = &routes[i];
+    for (size_t i = 0; i < sli_route_count; i++) {
+        const struct sli_route *r = &sli_routes[i];
         struct sl_str wild[SLI_SEGMENTS_MAX];
         uint32_t count = 0;
         if (!fits(r->path, c->path, wild, &count)) {
