@@ -32,6 +32,9 @@
 /* A body may take the time limit plus what its bytes need at this rate: less is a client that holds
  * memory for nothing, and no line in use is slower. */
 #define BODY_BYTES_PER_S (16 * 1024)
+/* Silence in mid-body. libmicrohttpd polls edge-triggered and misses a goodbye that comes together
+ * with the last bytes, so what a vanished client holds is held this long. */
+#define BODY_SILENCE_S 10
 /* Parsed bodies are 2 to 5 times their text; requests above this wait for each other. */
 #define TREES_FACTOR 2
 #define DRAIN_NS     INT64_C(5000000000) /* at the stop, for clients slow to take replies */
@@ -149,6 +152,12 @@ static void refuse_body(struct request *r, int status)
     give_ticket(r);
 }
 
+static void allow_silence(struct request *r, uint32_t seconds)
+{
+    (void)MHD_set_connection_option(r->connection, MHD_CONNECTION_OPTION_TIMEOUT,
+                                    (unsigned int)seconds);
+}
+
 static void begin_body(struct request *r)
 {
     const char *text =
@@ -199,6 +208,9 @@ static bool is_too_slow(const struct request *r)
 static enum MHD_Result take_body(struct request *r, const char *data, size_t *size)
 {
     struct sl_buf *body = &r->call.body_bytes;
+    if (body->len + r->discarded == 0) {
+        allow_silence(r, SL_MIN(r->api->opts.request_timeout_s, (uint32_t)BODY_SILENCE_S));
+    }
     r->call.has_body = true;
     if (r->refusal == 0 && body->len + *size > r->api->opts.body_max) {
         refuse_body(r, MHD_HTTP_CONTENT_TOO_LARGE);
@@ -351,6 +363,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
         if (*size > 0) {
             return take_body(r, data, size);
         }
+        allow_silence(r, r->api->opts.request_timeout_s);
         return r->refusal != 0 ? reply_refusal(r) : hand_over(r);
     case WORKING:
         return MHD_YES;

@@ -70,7 +70,7 @@ static sl_rc open_database(struct sli_node *n, const char *data_path,
 }
 
 static sl_rc open_parts(struct sli_node *n, const struct sl_config *config, struct sl_str node_name,
-                        const struct sl_export_settings *settings, struct sl_err *err)
+                        struct sl_err *err)
 {
     SL_TRY(sl_dir_create(config->data_path, err));
     SL_TRY(lock_folder(config->data_path, &n->lock, err));
@@ -83,17 +83,15 @@ static sl_rc open_parts(struct sli_node *n, const struct sl_config *config, stru
         .clock = sl_clock_real(),
         .ticker = n->ticker,
         .node_name = node_name,
-        .recovery = *settings,
     };
     return sl_exports_open(&opts, &n->exports, err);
 }
 
-sl_rc sli_node_open(const struct sl_config *config, struct sl_str node_name,
-                    const struct sl_export_settings *settings, struct sli_node *ret,
+sl_rc sli_node_open(const struct sl_config *config, struct sl_str node_name, struct sli_node *ret,
                     struct sl_err *err)
 {
     *ret = (struct sli_node){0};
-    sl_rc rc = open_parts(ret, config, node_name, settings, err);
+    sl_rc rc = open_parts(ret, config, node_name, err);
     if (rc != SL_OK) {
         sli_node_close(ret);
     }

@@ -29,8 +29,7 @@ struct sli_node {
 /* Opens everything of the data folder for a server: locks it (SL_ECONFLICT: another process has
  * it), makes it when absent, recovers what a killed process left. Half-opened parts are closed
  * again. */
-sl_rc sli_node_open(const struct sl_config *config, struct sl_str node_name,
-                    const struct sl_export_settings *settings, struct sli_node *ret,
+sl_rc sli_node_open(const struct sl_config *config, struct sl_str node_name, struct sli_node *ret,
                     struct sl_err *err);
 /* Opens a data folder that no process uses, read-only: nothing is written below it. */
 sl_rc sli_node_open_read_only(const char *data_path, uint64_t memory_max, struct sli_node *ret,

@@ -155,7 +155,7 @@ static sl_rc serve(const struct sl_config *c, const sigset_t *stop, struct sl_er
     SL_TRY(make_defaults(c, &defaults, err));
     struct sli_node node;
     struct sli_memory memory = sli_memory_divide(c->memory_max);
-    sl_rc rc = sli_node_open(c, sl_buf_str(&name), &defaults.settings, &node, err);
+    sl_rc rc = sli_node_open(c, sl_buf_str(&name), &node, err);
     if (rc == SL_OK) {
         struct sl_api_opts opts = {
             .db = node.db,

@@ -38,8 +38,6 @@ struct sl_exports_opts {
     struct sl_clock *clock;   /* borrowed */
     struct sl_ticker *ticker; /* borrowed; status record every 10 s; NULL: none */
     struct sl_str node_name;  /* CLUSTER_HOSTNAME */
-    struct sl_export_settings
-        recovery; /* where the exports of the journal wrote (only path is read) */
 };
 
 struct sl_exports;
