@@ -155,13 +155,14 @@ sl_rc sli_shard_put(struct sl_db *db, const struct sli_class *c, const struct sl
 sl_rc sli_check_writable(const struct sl_db *db, struct sl_err *err); /* database.c */
 sl_rc sli_class_missing(struct sl_str name, struct sl_err *err);      /* SL_ENOTFOUND */
 
-/* collection.c: one property of a request -> complete; several into a class. */
+/* class_json.c: one property of a request -> complete; several into a class. */
+bool sli_property_listed(json_t *list, const char *name); /* in any case */
 sl_rc sli_property_complete(json_t *given, uint32_t depth, json_t **ret, struct sl_err *err);
 sl_rc sli_properties_add_locked(struct sl_db *db, struct sli_class *c, json_t *properties,
                                 struct sl_err *err);
 sl_rc sli_json_text(json_t *doc, struct sl_buf *out, struct sl_err *err);
 
-/* collection.c: request body -> complete class JSON (alphabetical). Used by create, update,
+/* class_json.c: request body -> complete class JSON (alphabetical). Used by create, update,
  * auto-schema. */
 sl_rc sli_class_complete(json_t *body, json_t **ret, struct sl_err *err);
 /* Creates the class; schema_lock held alone. */
