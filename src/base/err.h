@@ -11,27 +11,30 @@
 
 #include "base/attr.h"
 
-/* X(name, http status, grpc status, retriable, what it means) */
-#define SL_ERRORS(X)                                                  \
-    X(SL_OK, 200, 0, 0, "success")                                    \
-    X(SL_END, 200, 0, 0, "nothing more to read")                      \
-    X(SL_EBADREQ, 400, 3, 0, "the request cannot be parsed")          \
-    X(SL_EUNAUTH, 401, 16, 0, "who asks is not known")                \
-    X(SL_EFORBIDDEN, 403, 7, 0, "who asks may not do this")           \
-    X(SL_ENOTFOUND, 404, 5, 0, "it does not exist")                   \
-    X(SL_ETIMEOUT, 408, 4, 1, "it took too long")                     \
-    X(SL_ECONFLICT, 409, 6, 0, "it exists already or is in use")      \
-    X(SL_ETOOBIG, 413, 8, 0, "it is larger than the limit")           \
-    X(SL_EINVAL, 422, 3, 0, "a value is not allowed")                 \
-    X(SL_EREFUSED, 500, 13, 0, "the vector index refuses the vector") \
-    X(SL_EINTERNAL, 500, 13, 0, "a fault of this program")            \
-    X(SL_ECORRUPT, 500, 15, 0, "stored bytes are damaged")            \
-    X(SL_EIO, 500, 14, 1, "reading or writing failed")                \
-    X(SL_ENOSPACE, 507, 8, 0, "the disk is full")                     \
-    X(SL_EACCESS, 500, 7, 0, "the system refuses access")             \
-    X(SL_ENOMEM, 500, 8, 1, "memory is exhausted")                    \
-    X(SL_ECANCELED, 500, 1, 0, "it was canceled")                     \
-    X(SL_ECLOSED, 503, 14, 0, "the part is shutting down")            \
+/* X(name, http status, grpc status, retriable, what it means). Over gRPC the reference answers 2,
+ * UNKNOWN, to whatever a request got wrong, and clients match the sentence. */
+#define SL_ERRORS(X)                                                 \
+    X(SL_OK, 200, 0, 0, "success")                                   \
+    X(SL_END, 200, 0, 0, "nothing more to read")                     \
+    X(SL_EBADREQ, 400, 2, 0, "the request cannot be parsed")         \
+    X(SL_EUNAUTH, 401, 2, 0, "who asks is not known")                \
+    X(SL_EFORBIDDEN, 403, 7, 0, "who asks may not do this")          \
+    X(SL_ENOTFOUND, 404, 2, 0, "it does not exist")                  \
+    X(SL_ETIMEOUT, 408, 4, 1, "it took too long")                    \
+    X(SL_ECONFLICT, 409, 2, 0, "it exists already or is in use")     \
+    X(SL_ETOOBIG, 413, 8, 0, "it is larger than the limit")          \
+    X(SL_ETOOMANY, 429, 8, 1, "too many requests, wait a moment")    \
+    X(SL_EINVAL, 422, 2, 0, "a value is not allowed")                \
+    X(SL_EUNSUPPORTED, 501, 12, 0, "this program does not do it")    \
+    X(SL_EREFUSED, 500, 2, 0, "the vector index refuses the vector") \
+    X(SL_EINTERNAL, 500, 13, 0, "a fault of this program")           \
+    X(SL_ECORRUPT, 500, 15, 0, "stored bytes are damaged")           \
+    X(SL_EIO, 500, 14, 1, "reading or writing failed")               \
+    X(SL_ENOSPACE, 507, 8, 0, "the disk is full")                    \
+    X(SL_EACCESS, 500, 7, 0, "the system refuses access")            \
+    X(SL_ENOMEM, 500, 8, 1, "memory is exhausted")                   \
+    X(SL_ECANCELED, 500, 1, 0, "it was canceled")                    \
+    X(SL_ECLOSED, 503, 14, 0, "the part is shutting down")           \
     X(SL_EBUSY, 503, 14, 1, "too much work is waiting")
 
 enum SL_RC_MUST_USE sl_rc {

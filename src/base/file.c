@@ -7,11 +7,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/crypto.h"
@@ -32,6 +34,8 @@ static int open_flags(enum sl_file_mode mode)
     switch (mode) {
     case SL_FILE_READ:
         return O_RDONLY | O_CLOEXEC;
+    case SL_FILE_READ_FOREIGN: /* O_NONBLOCK: opening a pipe must not wait for its writer */
+        return O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
     case SL_FILE_CREATE_NEW:
         return O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
     case SL_FILE_REPLACE:
@@ -55,8 +59,22 @@ sl_rc sl_file_open(const char *path, enum sl_file_mode mode, struct sl_file **re
         return SL_NOMEM(err);
     }
     int no = ERRNO_OF(f->fd = open(path, open_flags(mode), 0644));
+    if (no == ELOOP && mode == SL_FILE_READ_FOREIGN) {
+        return SL_FAIL(err, SL_EINVAL, "%s is a symbolic link, not a plain file", path);
+    }
     if (no != 0) {
         return SL_FAIL_ERRNO(err, no, "open %s", path);
+    }
+    if (mode == SL_FILE_READ_FOREIGN) {
+        struct stat st;
+        no = ERRNO_OF(fstat(f->fd, &st));
+        if (no != 0 || !S_ISREG(st.st_mode)) {
+            return no != 0 ? SL_FAIL_ERRNO(err, no, "stat %s", path)
+                           : SL_FAIL(err, SL_EINVAL, "%s is not a plain file", path);
+        }
+        /* Without the kernel's own readahead only what sl_file_prefetch asks for enters the cache,
+         * so what was there before can be told from what must be given back. */
+        (void)posix_fadvise(f->fd, 0, 0, POSIX_FADV_RANDOM);
     }
     if (mode == SL_FILE_LOCK) {
         no = ERRNO_OF(flock(f->fd, LOCK_EX | LOCK_NB));
@@ -66,6 +84,47 @@ sl_rc sl_file_open(const char *path, enum sl_file_mode mode, struct sl_file **re
         if (no != 0) {
             return SL_FAIL_ERRNO(err, no, "lock %s", path);
         }
+    }
+    *ret = sl_move(&f);
+    return SL_OK;
+}
+
+/* Not every file system has O_TMPFILE (NFS, overlays of old kernels): there a name lives between
+ * two calls. */
+static int open_unnamed(const char *folder, struct sl_err *err, int *ret_fd)
+{
+    SL_AUTO(sl_buf) name = SL_BUF_EMPTY;
+    uint8_t random[8];
+    int no = ERRNO_OF(*ret_fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+    if (no != EOPNOTSUPP && no != EISDIR && no != EINVAL) {
+        return no;
+    }
+    if (sl_random_bytes(random, sizeof(random), err) != SL_OK) {
+        return EIO;
+    }
+    sl_buf_addf(&name, "%s/.sluice-", folder);
+    sl_hex_add(&name, SL_BYTES(random, sizeof(random)));
+    no = ERRNO_OF(*ret_fd = open(sl_buf_cstr(&name), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (no == 0) {
+        no = unlink(sl_buf_cstr(&name)) < 0 ? errno : 0;
+    }
+    return no;
+}
+
+sl_rc sl_file_open_unnamed(const char *folder, struct sl_file **ret, struct sl_err *err)
+{
+    SL_AUTO_PTR(sl_file) f = sl_alloc_zero(1, sizeof(*f));
+    if (f == NULL) {
+        return SL_NOMEM(err);
+    }
+    f->fd = f->direct_fd = -1;
+    f->path = sl_strdup(folder);
+    if (f->path == NULL) {
+        return SL_NOMEM(err);
+    }
+    int no = open_unnamed(folder, err, &f->fd);
+    if (no != 0) {
+        return SL_FAIL_ERRNO(err, no, "make a temporary file in %s", folder);
     }
     *ret = sl_move(&f);
     return SL_OK;
@@ -109,6 +168,47 @@ sl_rc sl_file_size(struct sl_file *f, uint64_t *ret, struct sl_err *err)
     }
     *ret = (uint64_t)st.st_size;
     return SL_OK;
+}
+
+static struct sl_file_id identity(const struct stat *st)
+{
+    return (struct sl_file_id){(uint64_t)st->st_dev, (uint64_t)st->st_ino, (uint64_t)st->st_size,
+                               (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec};
+}
+
+sl_rc sl_file_identify(struct sl_file *f, struct sl_file_id *ret, struct sl_err *err)
+{
+    struct stat st;
+    int no = ERRNO_OF(fstat(f->fd, &st));
+    if (no != 0) {
+        return SL_FAIL_ERRNO(err, no, "stat %s", f->path);
+    }
+    *ret = identity(&st);
+    return SL_OK;
+}
+
+sl_rc sl_path_identify(const char *path, struct sl_file_id *ret, bool *ret_is_plain,
+                       struct sl_err *err)
+{
+    struct stat st;
+    int no = ERRNO_OF(lstat(path, &st));
+    if (no != 0) {
+        return SL_FAIL_ERRNO(err, no, "stat %s", path);
+    }
+    *ret = identity(&st);
+    *ret_is_plain = S_ISREG(st.st_mode);
+    return SL_OK;
+}
+
+bool sl_file_prefetch(struct sl_file *f, uint64_t offset, uint64_t len)
+{
+    uint8_t byte;
+    struct iovec iov = {&byte, 1};
+    if (preadv2(f->fd, &iov, 1, (off_t)offset, RWF_NOWAIT) == 1) {
+        return false; /* the answer came without the device: it is cached */
+    }
+    (void)posix_fadvise(f->fd, (off_t)offset, (off_t)len, POSIX_FADV_WILLNEED);
+    return true;
 }
 
 sl_rc sl_file_pread(struct sl_file *f, uint64_t offset, uint8_t *ret, size_t len,
@@ -470,6 +570,65 @@ sl_rc sl_dir_free_bytes(const char *path, uint64_t *ret, struct sl_err *err)
         return SL_FAIL_ERRNO(err, no, "statvfs %s", path);
     }
     *ret = (uint64_t)st.f_bavail * st.f_frsize;
+    return SL_OK;
+}
+
+sl_rc sl_path_resolve(const char *path, struct sl_buf *out, struct sl_err *err)
+{
+    char real[PATH_MAX];
+    struct sl_str there = sl_str_from(path);
+    for (;;) {
+        SL_AUTO(sl_buf) text = SL_BUF_EMPTY;
+        sl_buf_add_str(&text, there.len == 0 ? SL_STR(".") : there);
+        SL_TRY(sl_buf_done(&text, err));
+        int no = SL_FAULT_HIT(SL_FAULT_FILE)                  ? EIO
+                 : realpath(sl_buf_cstr(&text), real) == NULL ? errno
+                                                              : 0;
+        if (no == 0) {
+            break;
+        }
+        if (no != ENOENT || there.len == 0) {
+            return SL_FAIL_ERRNO(err, no, "resolve %s", path);
+        }
+        while (there.len > 0 && there.ptr[there.len - 1] == '/') {
+            there.len--;
+        }
+        while (there.len > 0 && there.ptr[there.len - 1] != '/') {
+            there.len--;
+        }
+    }
+    struct sl_str rest = {path + there.len, strlen(path) - there.len};
+    if (rest.len == 0) {
+        sl_buf_add_text(out, real);
+    } else {
+        sl_path_join(out, sl_str_from(real), rest);
+    }
+    return sl_buf_done(out, err);
+}
+
+sl_rc sl_dir_check(const char *path, enum sl_dir_use use, struct sl_err *err)
+{
+    SL_AUTO(sl_buf) at = SL_BUF_EMPTY;
+    struct stat st;
+    SL_TRY(sl_path_resolve(path, &at, err));
+    while (stat(sl_buf_cstr(&at), &st) != 0) {
+        if (errno != ENOENT || use == SL_DIR_READ) {
+            return SL_FAIL(err, SL_EINVAL, "%s: %s", path, sl_errno_text(errno));
+        }
+        while (at.len > 1 && at.ptr[at.len - 1] != '/') { /* its parent, where it would be made */
+            at.len--;
+        }
+        at.len -= at.len > 1;
+    }
+    SL_TRY(sl_buf_done(&at, err));
+    int mode = use == SL_DIR_READ ? R_OK | X_OK : W_OK | X_OK;
+    if (!S_ISDIR(st.st_mode)) {
+        return SL_FAIL(err, SL_EINVAL, "%s: %s is not a folder", path, sl_buf_cstr(&at));
+    }
+    if (faccessat(AT_FDCWD, sl_buf_cstr(&at), mode, AT_EACCESS) != 0) {
+        return SL_FAIL(err, SL_EINVAL, "%s: %s cannot be %s: %s", path, sl_buf_cstr(&at),
+                       use == SL_DIR_READ ? "read" : "written", sl_errno_text(errno));
+    }
     return SL_OK;
 }
 

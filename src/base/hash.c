@@ -16,6 +16,26 @@ uint32_t sl_crc32(uint32_t crc, struct sl_bytes b)
     return b.len == 0 ? crc : libdeflate_crc32(crc, b.ptr, b.len);
 }
 
+/* What four bits do to the reflected ECMA-182 polynomial. Sixteen entries serve: the files checked
+ * are a few megabytes. */
+static const uint64_t crc64_table[16] = {
+    0x0000000000000000, 0x7d9ba13851336649, 0xfb374270a266cc92, 0x86ace348f355aadb,
+    0x64b62bcaebc387a1, 0x192d8af2baf0e1e8, 0x9f8169ba49a54b33, 0xe21ac88218962d7a,
+    0xc96c5795d7870f42, 0xb4f7f6ad86b4690b, 0x325b15e575e1c3d0, 0x4fc0b4dd24d2a599,
+    0xadda7c5f3c4488e3, 0xd041dd676d77eeaa, 0x56ed3e2f9e224471, 0x2b769f17cf112238,
+};
+
+uint64_t sl_crc64(uint64_t crc, struct sl_bytes b)
+{
+    crc = ~crc;
+    for (size_t i = 0; i < b.len; i++) {
+        crc ^= b.ptr[i];
+        crc = (crc >> 4) ^ crc64_table[crc & 15];
+        crc = (crc >> 4) ^ crc64_table[crc & 15];
+    }
+    return ~crc;
+}
+
 uint64_t sl_xxh64(struct sl_bytes b)
 {
     return XXH3_64bits(b.ptr, b.len);

@@ -1,5 +1,5 @@
-/* Blocking HTTP over one libcurl easy handle, which keeps its connection between calls. Called by
- * cmd/ only. The handle is used by its owner thread; libcurl counts who uses its global state. */
+/* Blocking HTTP over one libcurl easy handle, which keeps its connection between calls. The handle
+ * is used by its owner thread; libcurl counts who uses its global state. */
 #include "http/client.h"
 
 #include <curl/curl.h>
@@ -10,17 +10,19 @@ struct sl_http_client {
     CURL *curl;
     struct curl_slist *headers;
     char *base_url;
+    size_t response_max;
+    struct sl_buf *out; /* borrowed, of the call at work */
 };
 
 static size_t on_body(char *data, size_t size, size_t count, void *arg)
 {
-    struct sl_buf *out = arg;
+    struct sl_http_client *c = arg;
     size_t len = size * count;
-    if (out->len + len > SL_HTTP_RESPONSE_MAX) {
+    if (c->out->len + len > c->response_max) {
         return 0; /* libcurl reports CURLE_WRITE_ERROR, which sl_http_call words */
     }
-    sl_buf_add(out, SL_BYTES(data, len));
-    return out->is_failed ? 0 : len;
+    sl_buf_add(c->out, SL_BYTES(data, len));
+    return c->out->is_failed ? 0 : len;
 }
 
 static sl_rc add_header(struct sl_http_client *c, const char *line, struct sl_err *err)
@@ -45,10 +47,13 @@ static sl_rc setup(struct sl_http_client *c, const char *bearer, int64_t timeout
     }
     (void)curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, c->headers);
     (void)curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_body);
+    (void)curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
     (void)curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     (void)curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(c->curl, CURLOPT_FOLLOWLOCATION, 1L);
     (void)curl_easy_setopt(c->curl, CURLOPT_MAXREDIRS, 5L);
+    (void)curl_easy_setopt(c->curl, CURLOPT_REDIR_PROTOCOLS_STR,
+                           strncmp(c->base_url, "https", 5) == 0 ? "https" : "http,https");
     (void)curl_easy_setopt(c->curl, CURLOPT_TCP_NODELAY, 1L);
     return SL_OK;
 }
@@ -68,6 +73,7 @@ sl_rc sl_http_client_new(const char *base_url, const char *bearer, int64_t timeo
     while (len > 0 && base_url[len - 1] == '/') {
         len--;
     }
+    c->response_max = SL_HTTP_RESPONSE_MAX;
     c->base_url = sl_strndup(base_url, len);
     (void)curl_global_init(CURL_GLOBAL_DEFAULT); /* counted and safe between threads since 7.84 */
     c->curl = curl_easy_init();
@@ -91,6 +97,21 @@ void sl_http_client_free(struct sl_http_client *c)
     sl_free(c);
 }
 
+void sl_http_client_limit(struct sl_http_client *c, const struct sl_http_limits *limits)
+{
+    c->response_max = limits->response_max;
+    if (limits->authorities.len > 0) {
+        struct curl_blob pem = {(void *)(uintptr_t)limits->authorities.ptr, limits->authorities.len,
+                                CURL_BLOB_COPY};
+        (void)curl_easy_setopt(c->curl, CURLOPT_CAINFO_BLOB, &pem);
+        (void)curl_easy_setopt(c->curl, CURLOPT_CAPATH, NULL);
+    }
+    if (limits->is_unverified) {
+        (void)curl_easy_setopt(c->curl, CURLOPT_SSL_VERIFYPEER, 0L);
+        (void)curl_easy_setopt(c->curl, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
+}
+
 sl_rc sl_http_call(struct sl_http_client *c, const char *method, const char *path,
                    struct sl_bytes body, struct sl_buf *out, int *ret_status, struct sl_err *err)
 {
@@ -98,7 +119,7 @@ sl_rc sl_http_call(struct sl_http_client *c, const char *method, const char *pat
     sl_buf_addf(&url, "%s%s", c->base_url, path);
     SL_TRY(sl_buf_done(&url, err));
     (void)curl_easy_setopt(c->curl, CURLOPT_URL, sl_buf_cstr(&url));
-    (void)curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, out);
+    c->out = out;
     (void)curl_easy_setopt(c->curl, CURLOPT_NOBODY, 0L);
     if (body.len > 0) {
         (void)curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
@@ -110,14 +131,14 @@ sl_rc sl_http_call(struct sl_http_client *c, const char *method, const char *pat
     CURLcode code = curl_easy_perform(c->curl);
     SL_TRY(sl_buf_done(out, err));
     if (code == CURLE_WRITE_ERROR) {
-        return SL_FAIL(err, SL_ETOOBIG, "%s %s: the reply is larger than %u bytes", method,
-                       sl_buf_cstr(&url), SL_HTTP_RESPONSE_MAX);
+        return SL_FAIL(err, SL_ETOOBIG, "%s %s: the reply is larger than %zu bytes", method,
+                       sl_buf_cstr(&url), c->response_max);
     }
     if (code == CURLE_OPERATION_TIMEDOUT) {
         return SL_FAIL(err, SL_ETIMEOUT, "%s %s: no answer in time", method, sl_buf_cstr(&url));
     }
     if (code != CURLE_OK) {
-        return SL_FAIL(err, SL_EIO, "%s %s: %s; is the node running?", method, sl_buf_cstr(&url),
+        return SL_FAIL(err, SL_EIO, "%s %s: %s; is the server running?", method, sl_buf_cstr(&url),
                        curl_easy_strerror(code));
     }
     long status = 0;

@@ -1,8 +1,8 @@
 /* HTTP client: one blocking call at a time over a kept connection (libcurl easy handle).
  *
- * For the command line, which drives a node. Redirects are followed, a body of any size up to
- * response_max is kept in memory. TLS and proxies as libcurl finds them in the environment.
- * One owner thread per client; many clients at once. */
+ * For the command line, which drives a node, and for the node, which asks an OIDC issuer. Redirects
+ * are followed (never from https to http), the body is kept in memory up to a limit. Proxies as
+ * libcurl finds them in the environment. One owner thread per client; many clients at once. */
 #ifndef SL_HTTP_CLIENT_H
 #define SL_HTTP_CLIENT_H
 
@@ -16,6 +16,13 @@ struct sl_http_client;
 sl_rc sl_http_client_new(const char *base_url, const char *bearer, int64_t timeout_ms,
                          struct sl_http_client **ret, struct sl_err *err);
 void sl_http_client_free(struct sl_http_client *c);
+/* For servers that are not ours; before the first call. */
+struct sl_http_limits {
+    size_t response_max;         /* at most SL_HTTP_RESPONSE_MAX */
+    struct sl_bytes authorities; /* PEM, instead of the system's; empty: those of the system */
+    bool is_unverified;          /* any certificate will do */
+};
+void sl_http_client_limit(struct sl_http_client *c, const struct sl_http_limits *limits);
 SL_DEFINE_FREEP(sl_http_client, sl_http_client_free)
 
 /* Sends method path (starting with '/') with a JSON body (empty: none). The answer's body is
