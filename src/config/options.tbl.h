@@ -1,31 +1,61 @@
 /* SL_OPTION(field, kind, variable, flag, default, min, max, allowed, text): the one home of every
- * setting of sluiced. flag is NULL when only the environment may say it. min/max are bytes for SIZE. */
+ * setting of sluiced. flag is NULL when only the environment may say it. min/max are bytes for
+ * SIZE, nanoseconds for DURATION. SL_LIVE_OPTION names after the variable the key by which the
+ * overrides file may change the setting while the node runs. */
+#ifndef SL_LIVE_OPTION
+#define SL_LIVE_OPTION(field, kind, variable, key, flag, ...) \
+    SL_OPTION(field, kind, variable, flag, __VA_ARGS__)
+#endif
 SL_OPTION(host, TEXT, "SLUICE_HOST", "host", "127.0.0.1", 0, 0, "an IP address or host name",
           "Address the REST server listens on")
 SL_OPTION(port, INT, "SLUICE_PORT", "port", "8080", 0, 65535, NULL,
           "Port of the REST server; 0 takes a free one and logs it")
+SL_OPTION(grpc_port, INT, "GRPC_PORT", "grpc-port", "50051", 0, 65535, NULL,
+          "Port of the gRPC server; 0 takes a free one and logs it")
+SL_OPTION(tls_cert, TEXT, "SLUICE_TLS_CERT", "tls-cert", "", 0, 0, "a PEM file",
+          "Certificate and its chain: with it both servers speak TLS 1.2 or 1.3 only; read again on "
+          "SIGHUP")
+SL_OPTION(tls_key, TEXT, "SLUICE_TLS_KEY", "tls-key", "", 0, 0, "a PEM file",
+          "Private key of the certificate, without a password")
 SL_OPTION(data_path, TEXT, "PERSISTENCE_DATA_PATH", "data", "./data", 0, 0, "a folder",
-          "Folder of the database; made when absent")
-SL_OPTION(node_name, TEXT, "CLUSTER_HOSTNAME", "node-name", "", 0, 0, "[A-Za-z0-9._-]+, at most 255",
+          "Folder of the database, or of the node's own records; made when absent")
+SL_OPTION(source, TEXT, "SLUICE_SOURCE", "source", "sluice", 0, 0,
+          "sluice, weaviate:FOLDER or backup:FOLDER",
+          "What is exported: the node's own database, or, beside a Weaviate server and without "
+          "writing into it, its data directory or one of its backups")
+SL_OPTION(node_name, TEXT, "CLUSTER_HOSTNAME", "node-name", "", 0, 0,
+          "[A-Za-z0-9._-]+, at most 255",
           "Name of this node in replies and status files; the host name when empty")
-SL_OPTION(export_enabled, BOOL, "EXPORT_ENABLED", NULL, "false", 0, 0, NULL,
-          "Serve the export API")
-SL_OPTION(export_bucket, TEXT, "EXPORT_DEFAULT_BUCKET", NULL, "", 0, 0, NULL,
-          "Bucket of the object-store backends; the filesystem backend ignores it")
-SL_OPTION(export_path, TEXT, "EXPORT_DEFAULT_PATH", NULL, "", 0, 0, "a folder",
-          "Where the filesystem backend writes; <data>/exports when empty")
-SL_OPTION(export_parallelism, INT, "EXPORT_PARALLELISM", NULL, "0", 0, 1024, NULL,
-          "Ranges written at the same time; 0 means one per CPU, at most 4 per CPU count")
-SL_OPTION(memory_max, SIZE, "SLUICE_MEMORY_MAX", "memory-max", "256MiB", 134217728, 1099511627776, NULL,
-          "Memory of the whole process, divided at start between store, row groups, parts and requests")
+SL_LIVE_OPTION(export_enabled, BOOL, "EXPORT_ENABLED", "export_enabled", NULL, "false", 0, 0, NULL,
+               "Serve the export API")
+SL_LIVE_OPTION(export_bucket, TEXT, "EXPORT_DEFAULT_BUCKET", "export_default_bucket", NULL,
+               "", 0, 0, NULL,
+               "Bucket of the object-store backends; the filesystem backend ignores it")
+SL_LIVE_OPTION(export_path, TEXT, "EXPORT_DEFAULT_PATH", "export_default_path", NULL,
+               "", 0, 0, "a folder",
+               "Where the filesystem backend writes; <data>/exports when empty")
+SL_LIVE_OPTION(export_parallelism, INT, "EXPORT_PARALLELISM", "export_parallelism", NULL,
+               "0", 0, 1024, NULL,
+               "Ranges written at the same time; 0 means one per CPU, at most 4 per CPU count")
+SL_OPTION(overrides_enabled, BOOL, "RUNTIME_OVERRIDES_ENABLED", "runtime-overrides.enabled", "false",
+          0, 0, NULL, "Let a file change the settings that have a key, while the node runs")
+SL_OPTION(overrides_path, TEXT, "RUNTIME_OVERRIDES_PATH", "runtime-overrides.path", "", 0, 0,
+          "a YAML file", "That file; needed when overrides are on")
+SL_OPTION(overrides_interval_ns, DURATION, "RUNTIME_OVERRIDES_LOAD_INTERVAL",
+          "runtime-overrides.load-interval", "2m", 1000000, 86400000000000, NULL,
+          "How often the file is read again; SIGHUP reads it at once")
+SL_OPTION(
+    memory_max, SIZE, "SLUICE_MEMORY_MAX", "memory-max", "256MiB", 134217728, 1099511627776, NULL,
+    "Memory of the whole process, divided at start between store, row groups, parts and requests")
 SL_OPTION(timestamp_unit, CHOICE, "SLUICE_TIMESTAMP_UNIT", NULL, "ns", 0, 0, "ns|ms",
           "Unit of creation_time and update_time in exported files")
 SL_OPTION(compression, CHOICE, "SLUICE_COMPRESSION", NULL, "fast", 0, 0, "fast|small",
           "fast: entropy coding only for vectors; small: Zstd level 1 for vectors, 3 for the rest")
 SL_OPTION(json_annotation, BOOL, "SLUICE_JSON_ANNOTATION", NULL, "false", 0, 0, NULL,
           "Annotate the JSON columns as JSON; some readers then change their type")
-SL_OPTION(is_sync, BOOL, "SLUICE_SYNC", NULL, "true", 0, 0, NULL,
-          "Make every write durable before it is acknowledged; off may lose the last writes in a crash")
+SL_OPTION(
+    is_sync, BOOL, "SLUICE_SYNC", NULL, "true", 0, 0, NULL,
+    "Make every write durable before it is acknowledged; off may lose the last writes in a crash")
 SL_OPTION(offload_path, TEXT, "SLUICE_OFFLOAD_PATH", NULL, "", 0, 0, "a folder",
           "Where OFFLOADED tenants are kept; <data>/offload when empty")
 SL_OPTION(auto_schema, BOOL, "AUTOSCHEMA_ENABLED", NULL, "true", 0, 0, NULL,
@@ -38,8 +68,77 @@ SL_OPTION(body_max, SIZE, "SLUICE_BODY_MAX", NULL, "100MiB", 1024, 1073741824, N
           "Largest request body")
 SL_OPTION(connections_max, INT, "SLUICE_CONNECTIONS_MAX", NULL, "4096", 16, 65536, NULL,
           "Connections open at the same time")
+SL_OPTION(peer_connections_max, INT, "SLUICE_CONNECTIONS_PER_ADDRESS", NULL, "2048", 0, 65536, NULL,
+          "REST connections one address may hold; behind a proxy, that is all of them; 0 is no limit")
 SL_OPTION(request_timeout_s, INT, "SLUICE_REQUEST_TIMEOUT", NULL, "60", 1, 3600, NULL,
           "Seconds a silent connection may stay open")
+SL_OPTION(metrics_enabled, BOOL, "PROMETHEUS_MONITORING_ENABLED", NULL, "false", 0, 0, NULL,
+          "Serve GET /metrics, without authentication, on a port of its own")
+SL_OPTION(metrics_port, INT, "PROMETHEUS_MONITORING_PORT", NULL, "2112", 0, 65535, NULL,
+          "Port of /metrics; 0 takes a free one and logs it")
 SL_OPTION(log_level, CHOICE, "LOG_LEVEL", NULL, "info", 0, 0, "debug|info|warning|error",
           "Least level that is logged")
 SL_OPTION(log_format, CHOICE, "LOG_FORMAT", NULL, "json", 0, 0, "json|text", "Form of log lines")
+SL_OPTION(anonymous, TEXT, "AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED", NULL, "", 0, 0,
+          "true, false or empty",
+          "Serve who sends no token; when empty, only while no other scheme is configured")
+SL_OPTION(has_keys, BOOL, "AUTHENTICATION_APIKEY_ENABLED", NULL, "false", 0, 0, NULL,
+          "Serve who sends one of the API keys below")
+SL_OPTION(keys, SECRET, "AUTHENTICATION_APIKEY_ALLOWED_KEYS", NULL, "", 0, 0, "keys, divided by commas",
+          "API keys; blanks count")
+SL_OPTION(key_users, TEXT, "AUTHENTICATION_APIKEY_USERS", NULL, "", 0, 0, "names, divided by commas",
+          "Whose keys they are: one user for all, or one for each")
+SL_OPTION(has_db_users, BOOL, "AUTHENTICATION_DB_USERS_ENABLED", NULL, "false", 0, 0, NULL,
+          "Serve users made at run time by /v1/users/db")
+SL_OPTION(has_rbac, BOOL, "AUTHORIZATION_RBAC_ENABLED", NULL, "false", 0, 0, NULL,
+          "Users may do what their roles allow")
+SL_OPTION(has_rbac_old, BOOL, "AUTHORIZATION_ENABLE_RBAC", NULL, "false", 0, 0, NULL,
+          "Old name of AUTHORIZATION_RBAC_ENABLED")
+SL_OPTION(root_users, TEXT, "AUTHORIZATION_RBAC_ROOT_USERS", NULL, "", 0, 0,
+          "names, divided by commas", "Users with the role root")
+SL_OPTION(root_users_old, TEXT, "AUTHORIZATION_ADMIN_USERS", NULL, "", 0, 0,
+          "names, divided by commas", "Old name of AUTHORIZATION_RBAC_ROOT_USERS")
+SL_OPTION(root_groups, TEXT, "AUTHORIZATION_RBAC_ROOT_GROUPS", NULL, "", 0, 0,
+          "names, divided by commas", "Groups with the role root")
+SL_OPTION(readonly_groups, TEXT, "AUTHORIZATION_RBAC_READONLY_GROUPS", NULL, "", 0, 0,
+          "names, divided by commas", "Groups with the role read-only")
+SL_OPTION(readonly_users, TEXT, "EXPERIMENTAL_AUTHORIZATION_RBAC_READONLY_USERS", NULL, "", 0, 0,
+          "names, divided by commas", "Users with the role read-only")
+SL_OPTION(admin_users, TEXT, "EXPERIMENTAL_AUTHORIZATION_RBAC_ADMIN_USERS", NULL, "", 0, 0,
+          "names, divided by commas", "Users with the role admin")
+SL_OPTION(has_adminlist, BOOL, "AUTHORIZATION_ADMINLIST_ENABLED", NULL, "false", 0, 0, NULL,
+          "Users may do all or read all, by the lists below; not together with roles")
+SL_OPTION(list_users, TEXT, "AUTHORIZATION_ADMINLIST_USERS", NULL, "", 0, 0,
+          "names, divided by commas", "Users who may do all; \"anonymous\" is who sends no token")
+SL_OPTION(list_readonly_users, TEXT, "AUTHORIZATION_ADMINLIST_READONLY_USERS", NULL, "", 0, 0,
+          "names, divided by commas", "Users who may read all")
+SL_OPTION(list_groups, TEXT, "AUTHORIZATION_ADMINLIST_GROUPS", NULL, "", 0, 0,
+          "names, divided by commas", "Groups who may do all")
+SL_OPTION(list_readonly_groups, TEXT, "AUTHORIZATION_ADMINLIST_READONLY_GROUPS", NULL, "", 0, 0,
+          "names, divided by commas", "Groups who may read all")
+SL_OPTION(is_ip_unlogged, BOOL, "AUTHORIZATION_RBAC_IP_IN_AUDIT_LOG_DISABLED", NULL, "false", 0, 0,
+          NULL, "Leave the address out of log lines about refusals")
+SL_OPTION(has_oidc, BOOL, "AUTHENTICATION_OIDC_ENABLED", NULL, "false", 0, 0, NULL,
+          "Serve who sends a token (JWT) of the issuer below")
+SL_OPTION(oidc_issuer, TEXT, "AUTHENTICATION_OIDC_ISSUER", NULL, "", 0, 0,
+          "a URL, exactly as the issuer calls itself",
+          "The OIDC issuer whose tokens are accepted; needed with OIDC")
+SL_OPTION(oidc_client_id, TEXT, "AUTHENTICATION_OIDC_CLIENT_ID", NULL, "", 0, 0, NULL,
+          "What a token must have among its audiences; needed with OIDC unless the check is skipped")
+SL_OPTION(is_oidc_any_client, BOOL, "AUTHENTICATION_OIDC_SKIP_CLIENT_ID_CHECK", NULL, "false", 0, 0,
+          NULL, "Accept tokens of the issuer that were made for other services, too")
+SL_OPTION(oidc_username_claim, TEXT, "AUTHENTICATION_OIDC_USERNAME_CLAIM", NULL, "", 0, 0, NULL,
+          "The claim that is the user's name, for example sub; needed with OIDC")
+SL_OPTION(oidc_groups_claim, TEXT, "AUTHENTICATION_OIDC_GROUPS_CLAIM", NULL, "", 0, 0, NULL,
+          "The claim that lists the user's groups; empty: users have none")
+SL_OPTION(oidc_scopes, TEXT, "AUTHENTICATION_OIDC_SCOPES", NULL, "", 0, 0,
+          "names, divided by commas", "What clients ask the issuer for when they log in")
+SL_OPTION(oidc_certificate, TEXT, "AUTHENTICATION_OIDC_CERTIFICATE", NULL, "", 0, 0,
+          "PEM text or the path of such a file",
+          "Authority that vouches for the issuer's certificate, instead of the system's")
+SL_OPTION(oidc_jwks_url, TEXT, "AUTHENTICATION_OIDC_JWKS_URL", NULL, "", 0, 0, "a URL",
+          "Where the issuer's keys are; empty: where its discovery document says")
+SL_OPTION(is_oidc_tls_unverified, BOOL, "AUTHENTICATION_OIDC_INSECURE_SKIP_TLS_VERIFY", NULL,
+          "false", 0, 0, NULL,
+          "Accept any certificate of the issuer; whoever is on the way can then log in as anybody")
+#undef SL_LIVE_OPTION

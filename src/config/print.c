@@ -28,7 +28,12 @@ static void add_allowed(const struct sl_option *o, struct sl_buf *out)
         sl_buf_add_text(out, "..");
         add_size(out, o->max);
         return;
+    case SL_OPT_DURATION:
+        sl_buf_addf(out, "%lldms..%lldh", (long long)(o->min / 1000000),
+                    (long long)(o->max / 3600000000000));
+        return;
     case SL_OPT_TEXT:
+    case SL_OPT_SECRET:
     case SL_OPT_CHOICE:
         sl_buf_add_text(out, o->allowed == NULL ? "" : o->allowed);
         return;
@@ -40,6 +45,9 @@ static void print_help(const struct sl_option *o, struct sl_buf *out)
     sl_buf_addf(out, "  %-26s", o->env);
     if (o->flag != NULL) {
         sl_buf_addf(out, " --%s", o->flag);
+    }
+    if (o->key != NULL) {
+        sl_buf_addf(out, " (overrides: %s)", o->key);
     }
     sl_buf_addf(out, "\n      %s", o->text);
     SL_AUTO(sl_buf) allowed = SL_BUF_EMPTY;
@@ -59,6 +67,9 @@ static void print_roff(const struct sl_option *o, struct sl_buf *out)
     if (o->flag != NULL) {
         sl_buf_addf(out, ", \\-\\-%s", o->flag);
     }
+    if (o->key != NULL) {
+        sl_buf_addf(out, " (overrides: %s)", o->key);
+    }
     sl_buf_addf(out, "\n%s.", o->text);
     SL_AUTO(sl_buf) allowed = SL_BUF_EMPTY;
     add_allowed(o, &allowed);
@@ -76,6 +87,9 @@ static void print_markdown(const struct sl_option *o, struct sl_buf *out)
     sl_buf_addf(out, "| `%s`", o->env);
     if (o->flag != NULL) {
         sl_buf_addf(out, "<br>`--%s`", o->flag);
+    }
+    if (o->key != NULL) {
+        sl_buf_addf(out, "<br>overrides: `%s`", o->key);
     }
     SL_AUTO(sl_buf) allowed = SL_BUF_EMPTY;
     add_allowed(o, &allowed);

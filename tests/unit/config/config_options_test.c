@@ -34,6 +34,7 @@ static void starts_with_no_configuration_at_all(void **state SL_UNUSED)
     assert_string_equal(c.host, "127.0.0.1");
     assert_int_equal(c.port, 8080);
     assert_string_equal(c.data_path, "./data");
+    assert_string_equal(c.source, "sluice");
     assert_false(c.export_enabled);
     assert_true(c.is_sync);
     assert_int_equal(c.memory_max, 268435456);
@@ -76,11 +77,13 @@ static void takes_all_words_of_truth(void **state SL_UNUSED)
 static void flag_wins_over_variable_over_default(void **state SL_UNUSED)
 {
     struct pair env[] = {{"SLUICE_PORT", "9000"}, {"SLUICE_HOST", "::1"}, {NULL, NULL}};
-    struct sl_flag flags[] = {{"port", "9001"}, {NULL, NULL}};
+    struct sl_flag flags[] = {
+        {"port", "9001"}, {"source", "weaviate:/var/lib/weaviate"}, {NULL, NULL}};
     struct sl_config c;
     assert_int_equal(sl_config_load(&c, lookup, env, flags, NULL), SL_OK);
     assert_int_equal(c.port, 9001);
     assert_string_equal(c.host, "::1");
+    assert_string_equal(c.source, "weaviate:/var/lib/weaviate");
     sl_config_fini(&c);
 }
 
@@ -108,6 +111,9 @@ static void bad_value_names_variable_value_and_what_is_allowed(void **state SL_U
         {"SLUICE_MEMORY_MAX", "99999999TiB", "TiB"},
         {"LOG_LEVEL", "loud", "debug|info|warning|error"},
         {"LOG_FORMAT", "", NULL},
+        {"RUNTIME_OVERRIDES_LOAD_INTERVAL", "2", "1ms to 24h"},
+        {"RUNTIME_OVERRIDES_LOAD_INTERVAL", "25h", "1ms to 24h"},
+        {"RUNTIME_OVERRIDES_LOAD_INTERVAL", "0", "1ms to 24h"},
         {"PERSISTENCE_DATA_PATH", "\xff", "UTF-8"},
     };
     for (size_t i = 0; i < SL_COUNT_OF(cases); i++) {
@@ -126,6 +132,71 @@ static void bad_value_names_variable_value_and_what_is_allowed(void **state SL_U
         assert_non_null(strstr(err.text, cases[i].allowed));
         assert_null(strchr(err.text, '\n'));
     }
+}
+
+/* As Go's time.ParseDuration reads them. */
+static void reads_durations(void **state SL_UNUSED)
+{
+    static const struct {
+        const char *text;
+        int64_t ns; /* -1: refused */
+    } cases[] = {
+        {"2m", 120000000000},
+        {"1h30m", 5400000000000},
+        {"1.5s", 1500000000},
+        {"300ms", 300000000},
+        {"0", 0},
+        {"7us", 7000},
+        {"7\xc2\xb5s", 7000},
+        {"9ns", 9},
+        {"", -1},
+        {"2", -1},
+        {"m", -1},
+        {"2 m", -1},
+        {"-2m", -1},
+        {"2d", -1},
+        {"1..5s", -1},
+        {"99999999999999h", -1},
+    };
+    for (size_t i = 0; i < SL_COUNT_OF(cases); i++) {
+        int64_t ns = -1;
+        print_message("%s\n", cases[i].text);
+        assert_int_equal(sl_duration_parse(sl_str_from(cases[i].text), &ns), cases[i].ns >= 0);
+        assert_int_equal(ns, cases[i].ns);
+    }
+}
+
+static void secrets_are_never_printed(void **state SL_UNUSED)
+{
+    struct pair env[] = {{"AUTHENTICATION_APIKEY_ALLOWED_KEYS", "secret\xff"}, {NULL, NULL}};
+    struct sl_config c;
+    struct sl_err err = {0};
+    assert_int_equal(sl_config_load(&c, lookup, env, NULL, &err), SL_EINVAL);
+    assert_null(strstr(err.text, "secret"));
+    assert_non_null(strstr(err.text, "AUTHENTICATION_APIKEY_ALLOWED_KEYS: \"***\""));
+    env[0].value = "secret";
+    assert_int_equal(sl_config_load(&c, lookup, env, NULL, NULL), SL_OK);
+    for (size_t i = 0; i < sl_option_count; i++) {
+        struct sl_fact fact = sl_option_fact(&sl_options[i], &c, sl_options[i].env);
+        assert_false(fact.kind == SL_FACT_STR && sl_str_is(fact.s, "secret"));
+        assert_int_equal(fact.kind == SL_FACT_STR && sl_str_is(fact.s, "***"),
+                         strcmp(sl_options[i].env, env[0].name) == 0);
+    }
+    sl_config_fini(&c);
+}
+
+static void every_problem_has_its_line(void **state SL_UNUSED)
+{
+    struct pair env[] = {
+        {"SLUICE_PORT", "x"}, {"LOG_LEVEL", "loud"}, {"GRPC_PORT", "1"}, {NULL, NULL}};
+    SL_AUTO(sl_buf) out = SL_BUF_EMPTY;
+    assert_int_equal(sl_config_problems(lookup, env, NULL, &out), 2);
+    assert_non_null(strstr(sl_buf_cstr(&out), "SLUICE_PORT: \"x\""));
+    assert_non_null(strstr(sl_buf_cstr(&out), "\nLOG_LEVEL: \"loud\""));
+    struct pair alone[] = {{"RUNTIME_OVERRIDES_ENABLED", "true"}, {NULL, NULL}};
+    sl_buf_clear(&out);
+    assert_int_equal(sl_config_problems(lookup, alone, NULL, &out), 1);
+    assert_non_null(strstr(sl_buf_cstr(&out), "RUNTIME_OVERRIDES_PATH"));
 }
 
 static void refused_allocation_leaves_nothing(void **state SL_UNUSED)
@@ -172,6 +243,9 @@ int main(void)
         cmocka_unit_test(flag_wins_over_variable_over_default),
         cmocka_unit_test(empty_variable_counts_as_absent),
         cmocka_unit_test(bad_value_names_variable_value_and_what_is_allowed),
+        cmocka_unit_test(reads_durations),
+        cmocka_unit_test(secrets_are_never_printed),
+        cmocka_unit_test(every_problem_has_its_line),
         cmocka_unit_test(refused_allocation_leaves_nothing),
         cmocka_unit_test(every_row_is_printed_in_every_form),
     };
