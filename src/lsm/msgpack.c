@@ -7,7 +7,17 @@ enum {
     MP_FIXARRAY = 0x90,
     MP_FIXSTR = 0xa0,
     MP_NIL = 0xc0,
+    MP_NEVER = 0xc1,
+    MP_FALSE = 0xc2,
+    MP_TRUE = 0xc3,
+    MP_BIN8 = 0xc4,
+    MP_BIN16 = 0xc5,
+    MP_BIN32 = 0xc6,
+    MP_EXT8 = 0xc7,
+    MP_EXT16 = 0xc8,
+    MP_EXT32 = 0xc9,
     MP_FLOAT32 = 0xca,
+    MP_FLOAT64 = 0xcb,
     MP_UINT8 = 0xcc,
     MP_UINT16 = 0xcd,
     MP_UINT32 = 0xce,
@@ -16,6 +26,8 @@ enum {
     MP_INT16 = 0xd1,
     MP_INT32 = 0xd2,
     MP_INT64 = 0xd3,
+    MP_FIXEXT1 = 0xd4,
+    MP_FIXEXT16 = 0xd8,
     MP_STR8 = 0xd9,
     MP_STR16 = 0xda,
     MP_STR32 = 0xdb,
@@ -80,6 +92,94 @@ bool sl_mp_take_str(struct sl_rd *rd, struct sl_str *ret)
     }
     *ret = sl_bytes_str(text);
     return true;
+}
+
+bool sl_mp_take_bytes(struct sl_rd *rd, struct sl_bytes *ret)
+{
+    struct sl_rd ahead = *rd;
+    uint32_t len;
+    switch (sl_rd_u8(&ahead)) {
+    case MP_NIL:
+        len = 0;
+        break;
+    case MP_BIN8:
+        len = sl_rd_u8(&ahead);
+        break;
+    case MP_BIN16:
+        len = sl_rd_u16be(&ahead);
+        break;
+    case MP_BIN32:
+        len = sl_rd_u32be(&ahead);
+        break;
+    default: {
+        struct sl_str text;
+        if (!sl_mp_take_str(rd, &text)) {
+            return false;
+        }
+        *ret = sl_str_bytes(text);
+        return true;
+    }
+    }
+    *rd = ahead;
+    *ret = sl_rd_bytes(rd, len);
+    return !rd->is_short;
+}
+
+/* Bytes that follow the tag of an item without items of its own; false: it is none. */
+static bool scalar_size(uint8_t tag, struct sl_rd *rd, uint64_t *ret)
+{
+    if (tag < MP_FIXMAP || tag >= 0xe0 || (tag >= MP_NIL && tag <= MP_TRUE && tag != MP_NEVER)) {
+        *ret = 0;
+    } else if ((tag & 0xe0) == MP_FIXSTR) {
+        *ret = tag & 0x1f;
+    } else if (tag == MP_BIN8 || tag == MP_STR8) {
+        *ret = sl_rd_u8(rd);
+    } else if (tag == MP_BIN16 || tag == MP_STR16) {
+        *ret = sl_rd_u16be(rd);
+    } else if (tag == MP_BIN32 || tag == MP_STR32) {
+        *ret = sl_rd_u32be(rd);
+    } else if (tag == MP_EXT8) { /* a byte of type stands before the bytes of an extension */
+        *ret = (uint64_t)sl_rd_u8(rd) + 1;
+    } else if (tag == MP_EXT16) {
+        *ret = (uint64_t)sl_rd_u16be(rd) + 1;
+    } else if (tag == MP_EXT32) {
+        *ret = (uint64_t)sl_rd_u32be(rd) + 1;
+    } else if (tag >= MP_FIXEXT1 && tag <= MP_FIXEXT16) {
+        *ret = (UINT64_C(1) << (tag - MP_FIXEXT1)) + 1;
+    } else if (tag >= MP_UINT8 && tag <= MP_INT64) {
+        *ret = UINT64_C(1) << (tag & 3);
+    } else if (tag == MP_FLOAT32 || tag == MP_FLOAT64) {
+        *ret = tag == MP_FLOAT32 ? 4 : 8;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+bool sl_mp_skip(struct sl_rd *rd)
+{
+    uint64_t left = 1; /* items still to come: a counter, so that depth costs no stack */
+    while (left > 0 && !rd->is_short) {
+        struct sl_rd at_tag = *rd;
+        uint32_t count = 0;
+        uint64_t size = 0;
+        left--;
+        if (scalar_size(sl_rd_u8(rd), rd, &size)) {
+            (void)sl_rd_bytes(rd, size);
+            continue;
+        }
+        *rd = at_tag;
+        if (sl_mp_take_map(rd, &count)) {
+            left += 2 * (uint64_t)count;
+            continue;
+        }
+        *rd = at_tag;
+        if (!sl_mp_take_array(rd, &count)) {
+            return false;
+        }
+        left += count;
+    }
+    return !rd->is_short;
 }
 
 bool sl_mp_take_u64(struct sl_rd *rd, uint64_t *ret)

@@ -13,6 +13,10 @@
 bool sl_mp_take_map(struct sl_rd *rd, uint32_t *ret_count);
 bool sl_mp_take_array(struct sl_rd *rd, uint32_t *ret_count);
 bool sl_mp_take_str(struct sl_rd *rd, struct sl_str *ret); /* borrowed from the reader's bytes */
+/* Bytes in any of their forms: binary, the string of the old specification, nil for none. */
+bool sl_mp_take_bytes(struct sl_rd *rd, struct sl_bytes *ret);
+/* One item of any kind, with all it holds. */
+bool sl_mp_skip(struct sl_rd *rd);
 bool sl_mp_take_u64(struct sl_rd *rd, uint64_t *ret); /* any integer form that is not negative */
 bool sl_mp_take_f32(struct sl_rd *rd, float *ret);    /* the 32-bit form only */
 /* Whether the next item is an array or nil. Takes nothing. */
