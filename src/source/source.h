@@ -17,7 +17,8 @@ struct sl_shard {
     struct sl_str name;        /* tenant name for multi-tenant classes */
     bool is_tenant;            /* class is multi-tenant: `name` is the tenant */
     struct sl_str skip_reason; /* not empty: report SKIPPED with this text and do not read */
-    uint64_t object_count;     /* objects to expect; exact for our own database */
+    uint64_t object_count;     /* objects to expect */
+    bool is_count_estimated;   /* foreign data does not say how many; may turn out empty */
     uint64_t byte_count;       /* estimate of stored bytes, 0 unknown */
     uint64_t ref;              /* the source's own */
 };
