@@ -92,6 +92,14 @@ static sl_rc reply(struct sli_request *req, const struct sli_input *inputs,
     return sl_buf_done(out, err);
 }
 
+static sl_rc store(struct sli_request *req, const struct sli_input *inputs, struct sli_item *items,
+                   uint32_t count, struct sl_err *err)
+{
+    SL_TRY(sli_items_prepare(req, inputs, items, count, err));
+    SL_TRY(sli_request_lock_stripes(req, items, count, err));
+    return sli_request_store(req, items, count, SLI_MAY_EXIST, err);
+}
+
 static sl_rc run(struct sli_request *req, json_t *objects, struct sli_item *items, uint32_t count,
                  struct sl_buf *out, struct sl_err *err)
 {
@@ -102,11 +110,18 @@ static sl_rc run(struct sli_request *req, json_t *objects, struct sli_item *item
     for (uint32_t i = 0; i < count; i++) {
         inputs[i] = sli_input_of(json_array_get(objects, i));
     }
-    SL_TRY(sli_items_prepare(req, inputs, items, count, err));
-    SL_TRY(sli_request_lock_stripes(req, items, count, err));
-    SL_TRY(sli_request_store(req, items, count, SLI_MAY_EXIST, err));
+    SL_TRY(store(req, inputs, items, count, err));
     SL_TRY(reply(req, inputs, items, count, out, err));
     return sli_request_finish(req, err);
+}
+
+static sl_rc check_count(size_t count, struct sl_err *err)
+{
+    return count <= BATCH_OBJECTS_MAX
+               ? SL_OK
+               : SL_FAIL(err, SL_EINVAL,
+                         "invalid param 'objects': %zu objects, at most %d are possible", count,
+                         BATCH_OBJECTS_MAX);
 }
 
 sl_rc sl_db_batch_objects(struct sl_db *db, json_t *body, struct sl_buf *out, struct sl_err *err)
@@ -118,16 +133,13 @@ sl_rc sl_db_batch_objects(struct sl_db *db, json_t *body, struct sl_buf *out, st
             err, SL_EINVAL,
             "invalid param 'objects': cannot be empty, need at least one object for batching");
     }
-    if (count > BATCH_OBJECTS_MAX) {
-        return SL_FAIL(err, SL_EINVAL,
-                       "invalid param 'objects': %zu objects, at most %d are possible", count,
-                       BATCH_OBJECTS_MAX);
-    }
+    SL_TRY(check_count(count, err));
     struct sli_request req;
     size_t start = out->len;
     struct sli_item *items = NULL;
     sl_rc rc = sli_request_init(&req, db, true, err);
     if (rc == SL_OK) {
+        req.checks_references = true;
         items = sl_alloc_zero(count, sizeof *items);
         rc = items == NULL ? SL_NOMEM(err) : run(&req, objects, items, (uint32_t)count, out, err);
     }
@@ -137,6 +149,59 @@ sl_rc sl_db_batch_objects(struct sl_db *db, json_t *body, struct sl_buf *out, st
     if (rc != SL_OK) {
         out->len = start;
     }
+    return rc;
+}
+
+/* ---- objects with vectors as bytes ---- */
+
+/* Stores the objects whose slot of errors is empty; `left` of them. */
+static sl_rc store_left(struct sli_request *req, const struct sl_db_batch_object *objects,
+                        uint32_t count, uint32_t left, struct sli_item *items,
+                        struct sl_arena *arena, const char **errors, struct sl_err *err)
+{
+    struct sli_input *inputs = sl_arena_array(&req->arena, struct sli_input, left);
+    uint32_t *where = sl_arena_array(&req->arena, uint32_t, left), n = 0;
+    if (inputs == NULL || where == NULL) {
+        return SL_NOMEM(err);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (errors[i] == NULL) {
+            inputs[n] = sli_input_of(objects[i].object);
+            inputs[n].vectors = objects[i].vectors;
+            inputs[n].vector_count = objects[i].vector_count;
+            where[n++] = i;
+        }
+    }
+    SL_TRY(store(req, inputs, items, left, err));
+    for (uint32_t i = 0; i < left; i++) {
+        if (items[i].rc != SL_OK) {
+            errors[where[i]] = sl_arena_str(arena, sl_str_from(batch_words(&items[i]))).ptr;
+            SL_TRY(errors[where[i]] == NULL ? SL_NOMEM(err) : SL_OK);
+        }
+    }
+    return sli_request_finish(req, err);
+}
+
+sl_rc sl_db_batch_store(struct sl_db *db, const struct sl_db_batch_object *objects, uint32_t count,
+                        struct sl_arena *arena, const char **errors, struct sl_err *err)
+{
+    struct sli_request req;
+    struct sli_item *items = NULL;
+    uint32_t left = 0;
+    SL_TRY(check_count(count, err));
+    for (uint32_t i = 0; i < count; i++) {
+        left += errors[i] == NULL;
+    }
+    sl_rc rc = sli_request_init(&req, db, true, err);
+    if (rc == SL_OK && left > 0) {
+        req.checks_references = true;
+        items = sl_alloc_zero(left, sizeof *items);
+        rc = items == NULL ? SL_NOMEM(err)
+                           : store_left(&req, objects, count, left, items, arena, errors, err);
+    }
+    sli_request_fini(&req);
+    sli_items_fini(items, left);
+    sl_free(items);
     return rc;
 }
 

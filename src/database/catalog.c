@@ -44,13 +44,13 @@ struct sli_shard *sli_shard_find(struct sli_class *c, struct sl_str name)
 
 static const struct {
     const char *name;
-    enum sli_type type;
-} types[] = {{"text", SLI_TEXT},          {"string", SLI_TEXT},       {"int", SLI_INT},
-             {"number", SLI_NUMBER},      {"boolean", SLI_BOOLEAN},   {"date", SLI_DATE},
-             {"uuid", SLI_UUID},          {"blob", SLI_BLOB},         {"blobHash", SLI_BLOB},
-             {"geoCoordinates", SLI_GEO}, {"phoneNumber", SLI_PHONE}, {"object", SLI_OBJECT}};
+    enum sl_db_type type;
+} types[] = {{"text", SL_DB_TEXT},          {"string", SL_DB_TEXT},       {"int", SL_DB_INT},
+             {"number", SL_DB_NUMBER},      {"boolean", SL_DB_BOOLEAN},   {"date", SL_DB_DATE},
+             {"uuid", SL_DB_UUID},          {"blob", SL_DB_BLOB},         {"blobHash", SL_DB_BLOB},
+             {"geoCoordinates", SL_DB_GEO}, {"phoneNumber", SL_DB_PHONE}, {"object", SL_DB_OBJECT}};
 
-bool sli_type_parse(struct sl_str name, enum sli_type *ret_type, bool *ret_is_array)
+bool sli_type_parse(struct sl_str name, enum sl_db_type *ret_type, bool *ret_is_array)
 {
     *ret_is_array = sl_str_ends(name, "[]");
     struct sl_str base = {name.ptr, name.len - (*ret_is_array ? 2 : 0)};
@@ -58,8 +58,8 @@ bool sli_type_parse(struct sl_str name, enum sli_type *ret_type, bool *ret_is_ar
         if (sl_str_is(base, types[i].name)) {
             *ret_type = types[i].type;
             /* These exist as single values only. */
-            return !*ret_is_array || (types[i].type != SLI_BLOB && types[i].type != SLI_GEO &&
-                                      types[i].type != SLI_PHONE);
+            return !*ret_is_array || (types[i].type != SL_DB_BLOB && types[i].type != SL_DB_GEO &&
+                                      types[i].type != SL_DB_PHONE);
         }
     }
     return false;
@@ -70,10 +70,25 @@ static struct sl_str text_of(struct sl_arena *arena, json_t *v)
     return sl_arena_str(arena, (struct sl_str){json_string_value(v), json_string_length(v)});
 }
 
-static sl_rc parse_properties(struct sl_arena *arena, json_t *list, struct sli_property **ret,
+static sl_rc parse_properties(struct sl_arena *arena, json_t *list, struct sl_db_property **ret,
                               uint32_t *ret_count, struct sl_err *err);
 
-static sl_rc parse_property(struct sl_arena *arena, json_t *from, struct sli_property *ret,
+/* Tokenizers for other scripts divide texts in ways of their own; for filters they are words. */
+static enum sl_db_tokens tokens_of(const char *name)
+{
+    static const char *const names[] = {[SL_DB_WORD] = "word",
+                                        [SL_DB_LOWERCASE] = "lowercase",
+                                        [SL_DB_WHITESPACE] = "whitespace",
+                                        [SL_DB_FIELD] = "field"};
+    for (size_t i = 0; name != NULL && i < SL_COUNT_OF(names); i++) {
+        if (strcmp(name, names[i]) == 0) {
+            return (enum sl_db_tokens)i;
+        }
+    }
+    return SL_DB_WORD;
+}
+
+static sl_rc parse_property(struct sl_arena *arena, json_t *from, struct sl_db_property *ret,
                             struct sl_err *err)
 {
     json_t *data_type = json_object_get(from, "dataType");
@@ -83,7 +98,7 @@ static sl_rc parse_property(struct sl_arena *arena, json_t *from, struct sli_pro
         return SL_NOMEM(err);
     }
     if (!sli_type_parse(ret->type_name, &ret->type, &ret->is_array)) {
-        ret->type = SLI_REFERENCE;
+        ret->type = SL_DB_REFERENCE;
         ret->is_array = true;
         ret->target_count = (uint32_t)json_array_size(data_type);
         ret->targets = sl_arena_array(arena, struct sl_str, ret->target_count);
@@ -92,15 +107,16 @@ static sl_rc parse_property(struct sl_arena *arena, json_t *from, struct sli_pro
         }
         return ret->targets == NULL ? SL_NOMEM(err) : SL_OK;
     }
+    ret->tokens = tokens_of(json_string_value(json_object_get(from, "tokenization")));
     return parse_properties(arena, json_object_get(from, "nestedProperties"), &ret->nested,
                             &ret->nested_count, err);
 }
 
-static sl_rc parse_properties(struct sl_arena *arena, json_t *list, struct sli_property **ret,
+static sl_rc parse_properties(struct sl_arena *arena, json_t *list, struct sl_db_property **ret,
                               uint32_t *ret_count, struct sl_err *err)
 {
     uint32_t count = (uint32_t)json_array_size(list);
-    struct sli_property *out = sl_arena_array(arena, struct sli_property, (size_t)count + 1);
+    struct sl_db_property *out = sl_arena_array(arena, struct sl_db_property, (size_t)count + 1);
     if (out == NULL) {
         return SL_NOMEM(err);
     }

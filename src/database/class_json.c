@@ -225,7 +225,7 @@ static bool flag_or(json_t *object, const char *key, bool preset)
 }
 
 /* dataType: one primitive name, or class names (which begin with a capital letter). */
-static sl_rc check_type(json_t *data_type, struct sl_str name, enum sli_type *ret_type,
+static sl_rc check_type(json_t *data_type, struct sl_str name, enum sl_db_type *ret_type,
                         struct sl_err *err)
 {
     size_t count = json_array_size(data_type);
@@ -238,7 +238,7 @@ static sl_rc check_type(json_t *data_type, struct sl_str name, enum sli_type *re
                        SL_STR_ARG(name));
     }
     if (first.ptr[0] >= 'A' && first.ptr[0] <= 'Z') {
-        *ret_type = SLI_REFERENCE;
+        *ret_type = SL_DB_REFERENCE;
         return SL_OK;
     }
     if (count == 1 && sli_type_parse(first, ret_type, &is_array)) {
@@ -268,10 +268,10 @@ sl_rc sli_property_complete(json_t *given, uint32_t depth, json_t **ret, struct 
         return SL_FAIL(err, SL_EINVAL, "'%.*s' is a reserved property name", SL_STR_ARG(name));
     }
     json_t *data_type = json_object_get(given, "dataType");
-    enum sli_type type = SLI_TEXT;
+    enum sl_db_type type = SL_DB_TEXT;
     SL_TRY(check_type(data_type, name, &type, err));
     bool is_string = strncmp(json_string_value(json_array_get(data_type, 0)), "string", 6) == 0;
-    bool is_text = type == SLI_TEXT;
+    bool is_text = type == SL_DB_TEXT;
     json_t *out = json_pack("{s:O, s:b, s:b, s:b, s:s%}", "dataType", data_type, "indexFilterable",
                             flag_or(given, "indexFilterable", true), "indexRangeFilters",
                             flag_or(given, "indexRangeFilters", false), "indexSearchable",
@@ -290,7 +290,7 @@ sl_rc sli_property_complete(json_t *given, uint32_t depth, json_t **ret, struct 
     }
     take_optional(out, given, "description", JSON_STRING);
     take_optional(out, given, "moduleConfig", JSON_OBJECT);
-    if (type == SLI_OBJECT) {
+    if (type == SL_DB_OBJECT) {
         json_t *nested = NULL;
         json_t *from = json_object_get(given, "nestedProperties");
         sl_rc rc =

@@ -12,7 +12,7 @@
 
 /* References must point to classes that exist, or to the class itself. */
 static sl_rc check_targets(struct sl_db *db, const struct sli_class *c,
-                           const struct sli_property *list, uint32_t count, struct sl_err *err)
+                           const struct sl_db_property *list, uint32_t count, struct sl_err *err)
 {
     for (uint32_t i = 0; i < count; i++) {
         for (uint32_t t = 0; t < list[i].target_count; t++) {
@@ -161,6 +161,18 @@ sl_rc sl_db_class_list(struct sl_db *db, struct sl_buf *out, struct sl_err *err)
     return sl_buf_done(out, err);
 }
 
+void sl_db_shard_json(struct sl_json *w, struct sl_str name)
+{
+    sl_json_obj(w);
+    sl_json_key(w, "name");
+    sl_json_str(w, name);
+    sl_json_key(w, "status");
+    sl_json_text(w, "READY");
+    sl_json_key(w, "vectorQueueSize");
+    sl_json_u64(w, 0);
+    sl_json_obj_end(w);
+}
+
 sl_rc sl_db_class_shards(struct sl_db *db, struct sl_str name, struct sl_buf *out,
                          struct sl_err *err)
 {
@@ -169,14 +181,7 @@ sl_rc sl_db_class_shards(struct sl_db *db, struct sl_str name, struct sl_buf *ou
     struct sli_class *c = sli_class_find(db, name);
     sl_json_arr(&w);
     for (struct sli_shard *s = c == NULL ? NULL : c->shards; s != NULL; s = s->hh.next) {
-        sl_json_obj(&w);
-        sl_json_key(&w, "name");
-        sl_json_str(&w, s->name);
-        sl_json_key(&w, "status");
-        sl_json_text(&w, "READY");
-        sl_json_key(&w, "vectorQueueSize");
-        sl_json_u64(&w, 0);
-        sl_json_obj_end(&w);
+        sl_db_shard_json(&w, s->name);
     }
     sl_json_arr_end(&w);
     sl_rwlock_unlock(&db->schema_lock);

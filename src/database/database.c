@@ -55,6 +55,14 @@ sl_rc sli_class_missing(struct sl_str name, struct sl_err *err)
     return SL_FAIL(err, SL_ENOTFOUND, "class %.*s not found", SL_STR_ARG(name));
 }
 
+bool sl_db_has_class(struct sl_db *db, struct sl_str name)
+{
+    sl_rwlock_read(&db->schema_lock);
+    bool is_there = sli_class_find_fold(db, name) != NULL;
+    sl_rwlock_unlock(&db->schema_lock);
+    return is_there;
+}
+
 sl_rc sl_db_classes(struct sl_db *db, struct sl_arena *arena, struct sl_str **ret,
                     uint32_t *ret_count, struct sl_err *err)
 {
@@ -106,6 +114,67 @@ sl_rc sl_db_counts(struct sl_db *db, struct sl_db_counts *ret, struct sl_err *er
     return rc;
 }
 
+static sl_rc count_locked(struct sl_db *db, struct sl_db_where where, uint64_t *ret,
+                          struct sl_err *err)
+{
+    struct sli_class *c = sli_class_find(db, where.class_name);
+    if (c == NULL) {
+        return SL_FAIL(err, SL_EINVAL, "could not find class %.*s in schema",
+                       (int)SL_MIN(where.class_name.len, (size_t)255), where.class_name.ptr);
+    }
+    uint64_t total = 0;
+    if (c->is_multi_tenant || where.tenant.len > 0) {
+        uint8_t any[SL_UUID_SIZE] = {0}; /* a tenant is one shard, whatever the UUID */
+        struct sli_shard *shard = NULL;
+        bool needs_auto = false;
+        SL_TRY(sli_shard_route(db, c, where.tenant, any, false, &shard, &needs_auto, err));
+        if (!needs_auto) {
+            SL_TRY(sli_counter_read(db->kv, NULL, sli_key_count(shard->number), &total, err));
+        }
+    } else {
+        struct sl_db_counts counts = {0};
+        SL_TRY(count_class(db, c, &counts, err));
+        total = counts.object_count;
+    }
+    *ret = total;
+    return SL_OK;
+}
+
+sl_rc sl_db_count(struct sl_db *db, struct sl_db_where where, uint64_t *ret, struct sl_err *err)
+{
+    sl_rwlock_read(&db->schema_lock);
+    sl_rc rc = count_locked(db, where, ret, err);
+    sl_rwlock_unlock(&db->schema_lock);
+    return rc;
+}
+
+void sl_db_node_shard_json(struct sl_json *w, struct sl_str class_name, struct sl_str name,
+                           uint64_t object_count)
+{
+    sl_json_obj(w);
+    sl_json_key(w, "asyncReplicationStatus");
+    sl_json_raw(w, SL_STR("[]"));
+    sl_json_key(w, "class");
+    sl_json_str(w, class_name);
+    sl_json_key(w, "compressed");
+    sl_json_bool(w, false);
+    sl_json_key(w, "loaded");
+    sl_json_bool(w, true);
+    sl_json_key(w, "name");
+    sl_json_str(w, name);
+    sl_json_key(w, "numberOfReplicas");
+    sl_json_u64(w, 1);
+    sl_json_key(w, "objectCount");
+    sl_json_u64(w, object_count);
+    sl_json_key(w, "replicationFactor");
+    sl_json_u64(w, 1);
+    sl_json_key(w, "vectorIndexingStatus");
+    sl_json_text(w, "READY");
+    sl_json_key(w, "vectorQueueLength");
+    sl_json_u64(w, 0);
+    sl_json_obj_end(w);
+}
+
 static sl_rc add_shards(struct sl_db *db, const struct sli_class *c, struct sl_json *w,
                         struct sl_err *err)
 {
@@ -115,28 +184,7 @@ static sl_rc add_shards(struct sl_db *db, const struct sli_class *c, struct sl_j
             continue;
         }
         SL_TRY(sli_counter_read(db->kv, NULL, sli_key_count(s->number), &count, err));
-        sl_json_obj(w);
-        sl_json_key(w, "asyncReplicationStatus");
-        sl_json_raw(w, SL_STR("[]"));
-        sl_json_key(w, "class");
-        sl_json_str(w, c->name);
-        sl_json_key(w, "compressed");
-        sl_json_bool(w, false);
-        sl_json_key(w, "loaded");
-        sl_json_bool(w, true);
-        sl_json_key(w, "name");
-        sl_json_str(w, s->name);
-        sl_json_key(w, "numberOfReplicas");
-        sl_json_u64(w, 1);
-        sl_json_key(w, "objectCount");
-        sl_json_u64(w, count);
-        sl_json_key(w, "replicationFactor");
-        sl_json_u64(w, 1);
-        sl_json_key(w, "vectorIndexingStatus");
-        sl_json_text(w, "READY");
-        sl_json_key(w, "vectorQueueLength");
-        sl_json_u64(w, 0);
-        sl_json_obj_end(w);
+        sl_db_node_shard_json(w, c->name, s->name, count);
     }
     return SL_OK;
 }

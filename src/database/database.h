@@ -17,6 +17,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "kv/kv.h"
 #include "lsm/storobj.h"
 
@@ -58,6 +59,35 @@ sl_rc sl_db_property_add(struct sl_db *db, struct sl_str name, json_t *body, str
 /* [{"name","status","vectorQueueSize"}] */
 sl_rc sl_db_class_shards(struct sl_db *db, struct sl_str name, struct sl_buf *out,
                          struct sl_err *err);
+
+/* Properties of a class, as its descriptor has them. */
+enum sl_db_type {
+    SL_DB_TEXT,
+    SL_DB_INT,
+    SL_DB_NUMBER,
+    SL_DB_BOOLEAN,
+    SL_DB_DATE,
+    SL_DB_UUID,
+    SL_DB_BLOB,
+    SL_DB_GEO,
+    SL_DB_PHONE,
+    SL_DB_OBJECT,
+    SL_DB_REFERENCE,
+};
+/* How filters see a text: as words of letters and digits in lower case, as what blanks divide in
+ * lower case or as it is, or as a whole. */
+enum sl_db_tokens { SL_DB_WORD, SL_DB_LOWERCASE, SL_DB_WHITESPACE, SL_DB_FIELD };
+struct sl_db_property {
+    struct sl_str name;
+    enum sl_db_type type;
+    bool is_array;                 /* text[] ...; references are always lists */
+    enum sl_db_tokens tokens;      /* SL_DB_TEXT */
+    struct sl_str type_name;       /* "text[]" as in the schema, for error texts */
+    struct sl_db_property *nested; /* SL_DB_OBJECT: nested_count properties */
+    uint32_t nested_count;
+    struct sl_str *targets; /* SL_DB_REFERENCE: target class names */
+    uint32_t target_count;
+};
 
 /* ---- tenants (tenant.c) ---- body: array of {"name","activityStatus"?}; delete: array of names */
 sl_rc sl_db_tenants_add(struct sl_db *db, struct sl_str class_name, json_t *body,
@@ -107,6 +137,91 @@ sl_rc sl_db_object_list(struct sl_db *db, const struct sl_db_list_opts *opts, st
                         struct sl_err *err);
 /* {"objects":[...]} -> array of objects each with "result":{"status","errors"?}; one sync. */
 sl_rc sl_db_batch_objects(struct sl_db *db, json_t *body, struct sl_buf *out, struct sl_err *err);
+/* The same for callers that hold vectors as bytes (gRPC). A vector is little-endian float32; a
+ * multi-vector has its dimensions as uint16 before the rows. Without a name it is the plain
+ * `vector`. All views are borrowed for the call. */
+struct sl_db_vector {
+    struct sl_str name;
+    struct sl_bytes bytes;
+    bool is_multi;
+};
+struct sl_db_batch_object {
+    json_t *object; /* class, id?, tenant?, properties */
+    const struct sl_db_vector *vectors;
+    uint32_t vector_count;
+};
+/* errors: one slot per object. An object whose slot is filled is left alone; of the others the
+ * slots of those that were refused are filled, from the arena. NULL: stored, and durable. */
+sl_rc sl_db_batch_store(struct sl_db *db, const struct sl_db_batch_object *objects, uint32_t count,
+                        struct sl_arena *arena, const char **errors, struct sl_err *err);
+
+/* ---- reading by filter (search.c, filter.c) ----
+ * Without an index: a filter is tried on every object of the collection or tenant, except that one
+ * that allows only certain ids reads those. */
+enum sl_db_op {
+    SL_DB_AND, /* of all children */
+    SL_DB_OR,  /* of any child */
+    SL_DB_NOT, /* of the one child */
+    SL_DB_EQUAL,
+    SL_DB_NOT_EQUAL,
+    SL_DB_GREATER,
+    SL_DB_GREATER_EQUAL,
+    SL_DB_LESS,
+    SL_DB_LESS_EQUAL,
+    SL_DB_LIKE, /* '*' any text, '?' one character */
+    SL_DB_IS_NULL,
+    SL_DB_CONTAINS_ANY,
+    SL_DB_CONTAINS_ALL,
+    SL_DB_CONTAINS_NONE,
+};
+enum sl_db_value_kind { SL_DB_VALUE_TEXT, SL_DB_VALUE_NUMBER, SL_DB_VALUE_BOOLEAN };
+struct sl_db_value {
+    enum sl_db_value_kind kind;
+    struct sl_str text;
+    double number;
+    bool boolean;
+};
+struct sl_db_filter {
+    enum sl_db_op op;
+    const struct sl_db_filter *children; /* AND, OR, NOT */
+    uint32_t child_count;
+    struct sl_str property; /* or _id, _creationTimeUnix, _lastUpdateTimeUnix */
+    const struct sl_db_value *values;
+    uint32_t value_count; /* 1, but for CONTAINS_... */
+};
+struct sl_db_query {
+    struct sl_db_where where;
+    const struct sl_db_filter *filter; /* NULL: all */
+    char **names;                      /* properties that the class must have */
+    size_t name_count;
+    int64_t limit; /* -1 = default, INT64_MAX = no limit (deleting) */
+    int64_t offset;
+    struct sl_str after; /* UUID text; empty = from the start */
+    bool has_after;
+};
+/* One object found: views that live until the call returns. */
+struct sl_db_found {
+    struct sl_str class_name;
+    const struct sl_db_property *properties;
+    uint32_t property_count;
+    const struct sl_object *object;
+};
+typedef sl_rc sl_db_found_fn(void *arg, const struct sl_db_found *found, struct sl_err *err);
+/* Calls found for each object, in UUID order (of given ids too). SL_EINVAL: class, tenant, property
+ * or filter is not right. found runs under the schema lock: it must not call the database. */
+sl_rc sl_db_search(struct sl_db *db, const struct sl_db_query *query, sl_db_found_fn *found,
+                   void *arg, struct sl_err *err);
+struct sl_db_deleted {
+    uint64_t matches, successful;
+    uint8_t (*uuids)[SL_UUID_SIZE]; /* with_uuids: of all matches, in the arena */
+};
+/* Removes what the filter finds, durably; is_dry_run only counts. */
+sl_rc sl_db_delete_where(struct sl_db *db, struct sl_db_where where,
+                         const struct sl_db_filter *filter, bool is_dry_run, bool with_uuids,
+                         struct sl_arena *arena, struct sl_db_deleted *ret, struct sl_err *err);
+/* How many objects the filter finds. */
+sl_rc sl_db_count_where(struct sl_db *db, struct sl_db_where where,
+                        const struct sl_db_filter *filter, uint64_t *ret, struct sl_err *err);
 
 /* ---- references ---- */
 sl_rc sl_db_reference_add(struct sl_db *db, struct sl_db_where where, struct sl_str id,
@@ -118,6 +233,9 @@ sl_rc sl_db_reference_delete(struct sl_db *db, struct sl_db_where where, struct 
 sl_rc sl_db_batch_references(struct sl_db *db, json_t *body, struct sl_buf *out,
                              struct sl_err *err);
 
+/* Objects of a class, or of one of its tenants. */
+sl_rc sl_db_count(struct sl_db *db, struct sl_db_where where, uint64_t *ret, struct sl_err *err);
+
 /* ---- counts for /v1/nodes: of loaded shards, so without tenants that are not HOT ---- */
 struct sl_db_counts {
     uint64_t object_count, shard_count;
@@ -127,6 +245,11 @@ sl_rc sl_db_counts(struct sl_db *db, struct sl_db_counts *ret, struct sl_err *er
  * of one class or (empty name) all. */
 sl_rc sl_db_node_shards(struct sl_db *db, struct sl_str class_name, struct sl_buf *out,
                         struct sl_err *err);
+
+/* ---- shapes of replies, for data that is not ours too ---- */
+void sl_db_shard_json(struct sl_json *w, struct sl_str name); /* of class_shards */
+void sl_db_node_shard_json(struct sl_json *w, struct sl_str class_name, struct sl_str name,
+                           uint64_t object_count); /* of node_shards */
 
 /* ---- bulk writing for benchmarks and importers: stored objects as they are ----
  * Puts `count` stored objects (uuid, times, vectors, properties JSON as given; doc ids assigned
@@ -146,6 +269,7 @@ sl_rc sl_db_view_classes(struct sl_db_view *v, struct sl_arena *arena, struct sl
                          uint32_t *ret_count, struct sl_err *err);
 enum sl_tenant_status { SL_HOT, SL_COLD, SL_FROZEN, SL_FREEZING, SL_UNFREEZING };
 const char *sl_tenant_status_name(enum sl_tenant_status s); /* "HOT", ... */
+void sl_db_tenant_json(struct sl_json *w, struct sl_str name, enum sl_tenant_status status);
 struct sl_db_shard {
     struct sl_str name;
     uint64_t number; /* key of its partition */
@@ -162,6 +286,7 @@ sl_rc sl_db_view_split(struct sl_db_view *v, uint64_t shard_number, uint32_t key
 /* Iterator over the stored values of [lo, hi) (hi NULL: to the end); key = partition + uuid. */
 sl_rc sl_db_view_scan(struct sl_db_view *v, uint64_t shard_number, const uint8_t *lo,
                       const uint8_t *hi, struct sl_kv_iter **ret, struct sl_err *err);
+bool sl_db_has_class(struct sl_db *db, struct sl_str name); /* under either first letter */
 /* Class names of the live database now, in creation order. */
 sl_rc sl_db_classes(struct sl_db *db, struct sl_arena *arena, struct sl_str **ret,
                     uint32_t *ret_count, struct sl_err *err);

@@ -56,30 +56,6 @@ struct sli_span sli_span_class(uint64_t class_no);
 struct sli_span sli_span_shard(uint64_t shard_no);
 struct sli_span sli_span_objects(uint64_t shard_no);
 
-/* ---- property types ---- */
-enum sli_type {
-    SLI_TEXT,
-    SLI_INT,
-    SLI_NUMBER,
-    SLI_BOOLEAN,
-    SLI_DATE,
-    SLI_UUID,
-    SLI_BLOB,
-    SLI_GEO,
-    SLI_PHONE,
-    SLI_OBJECT,
-    SLI_REFERENCE,
-};
-struct sli_property {
-    struct sl_str name; /* owned by the class's arena */
-    enum sli_type type;
-    bool is_array;               /* text[] ...; references are always lists */
-    struct sl_str type_name;     /* "text[]" as in the schema, for error texts */
-    struct sli_property *nested; /* SLI_OBJECT: nested_count properties */
-    uint32_t nested_count;
-    struct sl_str *targets; /* SLI_REFERENCE: target class names */
-    uint32_t target_count;
-};
 struct sli_vector {
     struct sl_str name;
     bool is_multi; /* vectorIndexConfig.multivector.enabled */
@@ -102,7 +78,7 @@ struct sli_class {
     bool has_legacy_vector;     /* top-level vectorIndexConfig: the unnamed vector is allowed */
     struct sli_vector *vectors; /* vectorConfig entries, sorted by name */
     uint32_t vector_count;
-    struct sli_property *properties;
+    struct sl_db_property *properties;
     uint32_t property_count;
     struct sli_shard *shards; /* uthash by name */
     struct sli_shard **ring;  /* classes without tenants: shard_count shards by name */
@@ -137,7 +113,7 @@ void sli_class_free(struct sli_class *c);
 void sli_shard_record(const struct sli_shard *s, struct sl_buf *out);
 sl_rc sli_shard_parse(struct sl_bytes record, struct sli_shard *ret, struct sl_err *err);
 
-bool sli_type_parse(struct sl_str name, enum sli_type *ret_type, bool *ret_is_array);
+bool sli_type_parse(struct sl_str name, enum sl_db_type *ret_type, bool *ret_is_array);
 /* Adds a shard to the descriptor; number, status, target, is_never_opened come from `from`. */
 sl_rc sli_shard_add(struct sli_class *c, struct sl_str name, const struct sli_shard *from,
                     struct sli_shard **ret, struct sl_err *err);

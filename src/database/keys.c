@@ -1,4 +1,5 @@
-/* The one home of the key layout; database_int.h draws it. */
+/* The one home of the key layout; database_int.h draws it. records.c keeps records of other parts
+ * in a partition of its own. */
 #include "database/database_int.h"
 
 static struct sli_key begin(char kind, uint64_t number)

@@ -1,15 +1,8 @@
 /* Pages of objects in UUID order: of one class (all its shards merged) or of all classes.
  *
- * A page sees the store at the moment its iterators were made. The cursor form starts behind a UUID
- * and costs the same on every page; the offset form walks over what it skips, within the configured
- * maximum. Called by api/ from any thread. */
+ * The cursor form starts behind a UUID and costs the same on every page; the offset form walks over
+ * what it skips, within the configured maximum. Called by api/ from any thread. */
 #include "database/object_int.h"
-
-/* One shard being read. */
-struct lane {
-    struct sl_kv_iter *it;
-    struct sl_bytes key, value; /* the object it stands at; empty key = at its end */
-};
 
 struct page {
     struct sli_request *req;
@@ -19,105 +12,31 @@ struct page {
     uint64_t total;      /* written */
 };
 
-static sl_rc lane_next(struct lane *l, struct sl_err *err)
+static sl_rc write_object(void *arg, const struct sli_class *c, const struct sl_object *obj,
+                          struct sl_err *err SL_UNUSED)
 {
-    sl_rc rc = sl_kv_next(l->it, &l->key, &l->value, err);
-    if (rc == SL_END) {
-        l->key = (struct sl_bytes){NULL, 0};
+    struct page *p = arg;
+    if (p->left == 0) {
+        return SL_END;
+    }
+    if (p->skip > 0) {
+        p->skip--;
         return SL_OK;
     }
-    return rc;
-}
-
-static sl_rc lane_open(struct page *p, const struct sli_shard *shard, struct lane *l,
-                       struct sl_err *err)
-{
-    struct sli_span span = sli_span_objects(shard->number);
-    uint8_t after[SL_UUID_SIZE];
-    if (p->opts->after.len > 0) {
-        SL_TRY(sli_uuid_check(p->opts->after, "query", after, err));
-        span.lo = sli_key_object(shard->number, after);
-        span.lo.bytes[span.lo.len++] = 0; /* the first key behind it */
-    }
-    struct sl_kv_span range = {sli_key_view(&span.lo), sli_key_view(&span.hi)};
-    SL_TRY(sl_kv_scan(p->req->db->kv, NULL, range, false, &l->it, err));
-    return lane_next(l, err);
-}
-
-static struct sl_bytes lane_uuid(const struct lane *l)
-{
-    return SL_BYTES(l->key.ptr + l->key.len - SL_UUID_SIZE, SL_UUID_SIZE);
-}
-
-/* The lane with the smallest UUID; NULL when all are at their end. */
-static struct lane *first_lane(struct lane *lanes, uint32_t count)
-{
-    struct lane *first = NULL;
-    for (uint32_t i = 0; i < count; i++) {
-        if (lanes[i].key.len > 0 &&
-            (first == NULL || sl_bytes_cmp(lane_uuid(&lanes[i]), lane_uuid(first)) < 0)) {
-            first = &lanes[i];
-        }
-    }
-    return first;
-}
-
-static sl_rc write_lanes(struct page *p, const struct sli_class *c, struct sl_str tenant,
-                         struct lane *lanes, uint32_t count, struct sl_err *err)
-{
-    while (p->left > 0) {
-        struct lane *l = first_lane(lanes, count);
-        if (l == NULL) {
-            return SL_OK;
-        }
-        if (p->skip > 0) {
-            p->skip--;
-        } else {
-            SL_TRY(sl_object_read(l->value, p->req->object, err));
-            sl_json_obj(&p->w);
-            sli_reply_members(&p->w, c, p->req->object, tenant,
-                              (struct sli_reply_opts){.with_vectors = p->opts->with_vector,
-                                                      .with_weights = true});
-            sl_json_obj_end(&p->w);
-            p->left--;
-            p->total++;
-        }
-        SL_TRY(lane_next(l, err));
-    }
+    struct sl_str tenant = p->opts->where.tenant;
+    sl_json_obj(&p->w);
+    sli_reply_members(
+        &p->w, c, obj, tenant,
+        (struct sli_reply_opts){.with_vectors = p->opts->with_vector, .with_weights = true});
+    sl_json_obj_end(&p->w);
+    p->left--;
+    p->total++;
     return SL_OK;
-}
-
-static sl_rc list_shards(struct page *p, const struct sli_class *c, struct sl_str tenant,
-                         struct sli_shard *const *shards, uint32_t count, struct sl_err *err)
-{
-    struct lane *lanes = sl_arena_array(&p->req->arena, struct lane, SL_MAX(count, 1u));
-    if (lanes == NULL) {
-        return SL_NOMEM(err);
-    }
-    sl_rc rc = SL_OK;
-    for (uint32_t i = 0; i < count && rc == SL_OK; i++) {
-        rc = lane_open(p, shards[i], &lanes[i], err);
-    }
-    if (rc == SL_OK) {
-        rc = write_lanes(p, c, tenant, lanes, count, err);
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        sl_kv_iter_close(lanes[i].it);
-    }
-    return rc;
 }
 
 static sl_rc list_class(struct page *p, struct sli_class *c, struct sl_err *err)
 {
-    struct sl_str tenant = p->opts->where.tenant;
-    if (!c->is_multi_tenant && tenant.len == 0) {
-        return list_shards(p, c, SL_STR(""), c->ring, c->shard_count, err);
-    }
-    uint8_t any[SL_UUID_SIZE] = {0}; /* a tenant is one shard, whatever the UUID */
-    struct sli_shard *shard = NULL;
-    bool needs_auto = false;
-    SL_TRY(sli_shard_route(p->req->db, c, tenant, any, false, &shard, &needs_auto, err));
-    return needs_auto ? SL_OK : list_shards(p, c, tenant, &shard, 1, err);
+    return sli_walk(p->req, c, p->opts->where.tenant, p->opts->after, write_object, p, err);
 }
 
 /* Classes without tenants in the order of their making; tenants are listed by name only. */
@@ -141,13 +60,13 @@ static sl_rc list_all(struct page *p, struct sl_err *err)
     return SL_OK;
 }
 
-static sl_rc check_opts(const struct sl_db *db, const struct sl_db_list_opts *opts, struct page *p,
-                        struct sl_err *err)
+sl_rc sli_page_check(const struct sl_db *db, const struct sl_db_list_opts *opts, uint64_t *ret_left,
+                     uint64_t *ret_skip, struct sl_err *err)
 {
     uint8_t after[SL_UUID_SIZE];
     uint64_t max = db->opts.limit_max;
-    p->left = opts->limit < 0 ? db->opts.limit_default : (uint64_t)opts->limit;
-    p->skip = opts->offset < 0 ? 0 : (uint64_t)opts->offset;
+    uint64_t left = opts->limit < 0 ? db->opts.limit_default : (uint64_t)opts->limit;
+    uint64_t skip = opts->offset < 0 ? 0 : (uint64_t)opts->offset;
     if (opts->has_after && opts->where.class_name.len == 0) {
         return SL_FAIL(err, SL_EINVAL,
                        "cursor api: invalid 'after' parameter: class parameter cannot be empty");
@@ -168,13 +87,15 @@ static sl_rc check_opts(const struct sl_db *db, const struct sl_db_list_opts *op
             "uuid",
             (int)SL_MIN(opts->after.len, (size_t)100), opts->after.ptr);
     }
-    if (p->left > max || p->skip > max - p->left) {
+    if (left > max || skip > max - left) {
         return SL_FAIL(
             err, SL_EINVAL,
             "invalid pagination params: query maximum results exceeded: offset and limit "
             "together may be at most %u (QUERY_MAXIMUM_RESULTS)",
             db->opts.limit_max);
     }
+    *ret_left = left;
+    *ret_skip = skip;
     return SL_OK;
 }
 
@@ -211,7 +132,7 @@ sl_rc sl_db_object_list(struct sl_db *db, const struct sl_db_list_opts *opts, st
     struct sli_request req;
     struct page p = {.req = &req, .opts = opts, .w = sl_json_over(out)};
     size_t start = out->len;
-    SL_TRY(check_opts(db, opts, &p, err));
+    SL_TRY(sli_page_check(db, opts, &p.left, &p.skip, err));
     sl_rc rc = sli_request_init(&req, db, false, err);
     if (rc == SL_OK) {
         rc = list(&p, err);

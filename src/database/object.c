@@ -155,10 +155,10 @@ static sl_rc patch_members(struct sli_request *req, const struct sli_item *item,
         }
     }
     for (uint32_t i = 0; i < over.count; i++) {
-        const struct sli_property *p =
+        const struct sl_db_property *p =
             sli_property_find(c->properties, c->property_count, over.list[i].name);
         struct sl_str old = sli_members_get(&under, over.list[i].name);
-        if (p == NULL || p->type != SLI_REFERENCE || old.len <= 2) {
+        if (p == NULL || p->type != SL_DB_REFERENCE || old.len <= 2) {
             continue;
         }
         SL_AUTO(sl_buf) both = SL_BUF_EMPTY;

@@ -49,10 +49,12 @@ struct sli_item {
     const char *error; /* arena; NULL while rc is SL_OK */
 };
 
-/* What a request says about one object; the JSON is borrowed. */
+/* What a request says about one object; JSON and vectors are borrowed. */
 struct sli_input {
     json_t *object;
     struct sl_str class_name, tenant, id; /* empty id: a new one is made */
+    const struct sl_db_vector *vectors;   /* as bytes; with them the JSON has none */
+    uint32_t vector_count;
 };
 
 struct sli_request {
@@ -100,7 +102,7 @@ enum sli_must { SLI_MAY_EXIST, SLI_MUST_NOT_EXIST, SLI_MUST_EXIST };
  * single items (dims, existence). MUST_EXIST keeps the creation time of the old object. */
 sl_rc sli_request_store(struct sli_request *req, struct sli_item *items, uint32_t count,
                         enum sli_must must, struct sl_err *err);
-/* Puts the removal of an object that is there into the kv batch; stripes are held. */
+/* Adds the removal of an object that is there to the kv batch; stripes are held. */
 sl_rc sli_request_remove(struct sli_request *req, const struct sli_shard *shard,
                          const uint8_t uuid[SL_UUID_SIZE], struct sl_err *err);
 /* Commits what waits, if anything. Replies are written before, so that running out of memory for
@@ -133,10 +135,33 @@ struct sli_values {
 /* Appends the stored properties JSON of a request's `properties` (NULL = none). */
 sl_rc sli_properties_write(struct sli_values *ctx, json_t *properties, struct sl_buf *out,
                            struct sl_err *err);
-const struct sli_property *sli_property_find(const struct sli_property *list, uint32_t count,
-                                             struct sl_str name);
+const struct sl_db_property *sli_property_find(const struct sl_db_property *list, uint32_t count,
+                                               struct sl_str name);
 /* Keys of an object in byte order, in the arena; NULL when memory is refused. */
 const char **sli_keys_sorted(struct sl_arena *arena, json_t *object, size_t *ret_count);
+
+/* ---- walk.c: objects of a class or tenant in UUID order ---- */
+/* SL_END ends the walk early. obj lives until the visit returns; it is req->object. */
+typedef sl_rc sli_visit_fn(void *arg, const struct sli_class *c, const struct sl_object *obj,
+                           struct sl_err *err);
+sl_rc sli_walk(struct sli_request *req, struct sli_class *c, struct sl_str tenant,
+               struct sl_str after, sli_visit_fn *visit, void *arg, struct sl_err *err);
+/* list.c: limit, offset and cursor of a page, as counts of objects to give and to skip. */
+sl_rc sli_page_check(const struct sl_db *db, const struct sl_db_list_opts *opts, uint64_t *ret_left,
+                     uint64_t *ret_skip, struct sl_err *err);
+
+/* ---- filter.c: one object against a filter ---- */
+struct sli_match;
+/* Checks properties, operators and values against the class; everything lives in the arena. */
+sl_rc sli_match_new(struct sl_arena *arena, const struct sli_class *c,
+                    const struct sl_db_filter *filter, const struct sli_match **ret,
+                    struct sl_err *err);
+/* scratch: memory of one object's values; the caller empties it between objects. */
+sl_rc sli_match_run(const struct sli_match *m, const struct sl_object *obj,
+                    struct sl_arena *scratch, bool *ret, struct sl_err *err);
+/* The ids outside of which nothing matches, sorted and without repeats; false: any id may. */
+bool sli_match_ids(const struct sli_match *m, struct sl_arena *arena,
+                   const uint8_t (**ret)[SL_UUID_SIZE], uint32_t *ret_count);
 
 /* ---- gotext.c: Go's words for a JSON value, used in sentences ---- */
 void sli_go_value(struct sl_buf *out, json_t *v);   /* %v */
@@ -145,7 +170,7 @@ const char *sli_go_type(const json_t *v);           /* %T */
 
 /* ---- vectors.c: vectors of a request ---- */
 sl_rc sli_vectors_write(struct sli_request *req, struct sli_item *item, const struct sli_class *c,
-                        json_t *object, struct sl_err *err);
+                        const struct sli_input *in, struct sl_err *err);
 /* Adds the vectors of a stored object whose slot the item does not fill. SL_EINVAL: no such slot.
  */
 sl_rc sli_vectors_keep(struct sli_request *req, struct sli_item *item, const struct sl_object *old,
@@ -187,7 +212,7 @@ sl_rc sli_beacon_parse(struct sl_str text, struct sli_beacon *ret, struct sl_err
 void sli_beacon_add(struct sl_buf *out, const struct sli_beacon *b);
 /* Parses a beacon of property p: fills in the class of a single target and checks that the object
  * exists when the request checks references. */
-sl_rc sli_beacon_resolve(struct sli_values *ctx, const struct sli_property *p, struct sl_str text,
+sl_rc sli_beacon_resolve(struct sli_values *ctx, const struct sl_db_property *p, struct sl_str text,
                          struct sli_beacon *ret, struct sl_err *err);
 
 #endif

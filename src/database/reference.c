@@ -56,20 +56,27 @@ void sli_beacon_add(struct sl_buf *out, const struct sli_beacon *b)
     sl_buf_add(out, SL_BYTES(id, sizeof id));
 }
 
-/* Asks the shard the target lives in; a tenant is looked for in classes that have tenants. */
-static sl_rc check_target(struct sli_values *ctx, const struct sli_property *p,
-                          const struct sli_beacon *b, struct sli_class *c, struct sl_err *err)
+/* SL_ENOTFOUND when there is no such object; a tenant is looked for in classes that have tenants.
+ */
+static sl_rc find_object(struct sli_request *req, struct sli_class *c, struct sl_str tenant,
+                         const uint8_t *uuid, struct sl_err *err)
 {
     struct sli_shard *shard = NULL;
     bool needs_auto = false;
-    struct sl_str tenant = c->is_multi_tenant ? ctx->tenant : SL_STR("");
-    SL_TRY(sli_shard_route(ctx->req->db, c, tenant, b->uuid, false, &shard, &needs_auto, err));
-    sl_rc rc = SL_ENOTFOUND;
-    if (!needs_auto) {
-        struct sli_key key = sli_key_object(shard->number, b->uuid);
-        sl_buf_clear(&ctx->req->old);
-        rc = sl_kv_get(ctx->req->db->kv, NULL, sli_key_view(&key), &ctx->req->old, err);
+    SL_TRY(sli_shard_route(req->db, c, c->is_multi_tenant ? tenant : SL_STR(""), uuid, false,
+                           &shard, &needs_auto, err));
+    if (needs_auto) {
+        return SL_ENOTFOUND;
     }
+    struct sli_key key = sli_key_object(shard->number, uuid);
+    sl_buf_clear(&req->old);
+    return sl_kv_get(req->db->kv, NULL, sli_key_view(&key), &req->old, err);
+}
+
+static sl_rc check_target(struct sli_values *ctx, const struct sl_db_property *p,
+                          const struct sli_beacon *b, struct sli_class *c, struct sl_err *err)
+{
+    sl_rc rc = find_object(ctx->req, c, ctx->tenant, b->uuid, err);
     if (rc != SL_ENOTFOUND) {
         return rc;
     }
@@ -79,7 +86,7 @@ static sl_rc check_target(struct sli_values *ctx, const struct sli_property *p,
                    SL_STR_ARG(ctx->class->name), SL_STR_ARG(p->name), id);
 }
 
-sl_rc sli_beacon_resolve(struct sli_values *ctx, const struct sli_property *p, struct sl_str text,
+sl_rc sli_beacon_resolve(struct sli_values *ctx, const struct sl_db_property *p, struct sl_str text,
                          struct sli_beacon *ret, struct sl_err *err)
 {
     struct sl_err cause = {0};
@@ -165,16 +172,16 @@ static sl_rc changed_list(enum change change, struct sl_str stored, struct sl_st
 }
 
 static sl_rc find_reference(const struct sli_class *c, struct sl_str name,
-                            const struct sli_property **ret, struct sl_err *err)
+                            const struct sl_db_property **ret, struct sl_err *err)
 {
-    const struct sli_property *p = sli_property_find(c->properties, c->property_count, name);
+    const struct sl_db_property *p = sli_property_find(c->properties, c->property_count, name);
     if (p == NULL) {
         return SL_FAIL(err, SL_EINVAL,
                        "no such prop with name '%.*s' found in class '%.*s' in the schema. Check "
                        "your schema files for which properties in this class are available",
                        SHOWN(name), SL_STR_ARG(c->name));
     }
-    if (p->type != SLI_REFERENCE) {
+    if (p->type != SL_DB_REFERENCE) {
         return SL_FAIL(err, SL_EINVAL, "property '%.*s' is not a reference-type", SHOWN(name));
     }
     *ret = p;
@@ -185,7 +192,7 @@ static sl_rc find_reference(const struct sli_class *c, struct sl_str name,
 struct edit {
     enum change change;
     struct sli_class *class;
-    const struct sli_property *property;
+    const struct sl_db_property *property;
     struct sl_str elements; /* [{"beacon":...},...] */
 };
 
@@ -218,7 +225,7 @@ static sl_rc apply(struct sli_request *req, struct sli_item *item, const struct 
 }
 
 /* Writes the elements of the request's beacons into the arena. */
-static sl_rc resolve_elements(struct sli_values *ctx, const struct sli_property *p, json_t *refs,
+static sl_rc resolve_elements(struct sli_values *ctx, const struct sl_db_property *p, json_t *refs,
                               struct sl_str *ret, struct sl_err *err)
 {
     SL_AUTO(sl_buf) list = SL_BUF_EMPTY;
@@ -358,6 +365,26 @@ struct line {
     sl_rc rc;
 };
 
+/* A batch asks for both ends of a reference only where the source has tenants, as the reference
+ * does: no reference may lead from one tenant into another. */
+static sl_rc check_end(struct sli_request *req, const char *end, struct sl_str tenant,
+                       const struct sli_beacon *b, struct sl_err *err)
+{
+    struct sli_class *c = sli_request_class(req, b->class_name);
+    if (c == NULL) {
+        return SL_OK; /* a target of several classes, none named */
+    }
+    sl_rc rc = find_object(req, c, tenant, b->uuid, err);
+    if (rc != SL_ENOTFOUND) {
+        return rc;
+    }
+    char id[SL_UUID_TEXT_SIZE + 1] = "";
+    sl_uuid_format(b->uuid, id);
+    tenant = c->is_multi_tenant ? tenant : SL_STR("");
+    return SL_FAIL(err, SL_EINVAL, "%s: object %.*s/%s not found for tenant \"%.*s\"", end,
+                   SL_STR_ARG(c->name), id, SHOWN(tenant));
+}
+
 static sl_rc batch_line(struct sli_request *req, struct line *l, struct sl_err *err)
 {
     struct sli_beacon source;
@@ -376,6 +403,10 @@ static sl_rc batch_line(struct sli_request *req, struct line *l, struct sl_err *
     SL_TRY(find_reference(e.class, property, &e.property, err));
     struct sli_values ctx = {.req = req, .class = e.class, .tenant = l->tenant};
     SL_TRY(sli_beacon_resolve(&ctx, e.property, l->to, &target, err));
+    if (e.class->is_multi_tenant) {
+        SL_TRY(check_end(req, "source", l->tenant, &source, err));
+        SL_TRY(check_end(req, "target", l->tenant, &target, err));
+    }
     sli_beacon_add(&text, &target);
     SL_TRY(sl_buf_done(&text, err));
     l->to = sl_arena_str(&req->arena, sl_buf_str(&text));

@@ -66,9 +66,9 @@ static void add_href(struct walk *k)
 static void note_member(struct walk *k)
 {
     if (k->depth == 1 && k->at < k->json.len && k->json.ptr[k->at] == ':') {
-        const struct sli_property *p =
+        const struct sl_db_property *p =
             sli_property_find(k->c->properties, k->c->property_count, k->last);
-        k->is_reference = p != NULL && p->type == SLI_REFERENCE;
+        k->is_reference = p != NULL && p->type == SL_DB_REFERENCE;
     }
 }
 

@@ -125,6 +125,11 @@ static void add_tenant(struct sl_json *w, struct sl_str name, enum sl_tenant_sta
     sl_json_obj_end(w);
 }
 
+void sl_db_tenant_json(struct sl_json *w, struct sl_str name, enum sl_tenant_status status)
+{
+    add_tenant(w, name, status, true);
+}
+
 static sl_rc tenant_class(struct sl_db *db, struct sl_str name, const char *call,
                           struct sli_class **ret, struct sl_err *err)
 {
@@ -280,7 +285,7 @@ static sl_rc update_locked(struct sl_db *db, struct sli_class *c, const struct t
                                  .target = s->target,
                                  .is_never_opened = s->is_never_opened};
         step(&next, list[i].status, ret_moves);
-        add_tenant(w, s->name, next.status, true);
+        sl_db_tenant_json(w, s->name, next.status);
         SL_TRY(put_record(batch, c, s->name, &next, err));
     }
     sl_json_arr_end(w);
@@ -393,7 +398,7 @@ sl_rc sl_db_tenants_list(struct sl_db *db, struct sl_str class_name, struct sl_b
     if (rc == SL_OK) {
         sl_json_arr(&w);
         for (struct sli_shard *s = c->shards; s != NULL; s = s->hh.next) {
-            add_tenant(&w, s->name, s->status, true);
+            sl_db_tenant_json(&w, s->name, s->status);
         }
         sl_json_arr_end(&w);
     }
@@ -412,7 +417,7 @@ sl_rc sl_db_tenant_get(struct sl_db *db, struct sl_str class_name, struct sl_str
     if (rc == SL_OK && s == NULL) {
         rc = SL_FAIL(err, SL_ENOTFOUND, "tenant not found: \"%.*s\"", SL_STR_ARG(tenant));
     } else if (rc == SL_OK) {
-        add_tenant(&w, s->name, s->status, true);
+        sl_db_tenant_json(&w, s->name, s->status);
     }
     sl_rwlock_unlock(&db->schema_lock);
     return rc == SL_OK ? sl_buf_done(out, err) : rc;

@@ -63,7 +63,7 @@ static sl_rc route(struct sli_request *req, const struct sli_input *in, struct s
 static sl_rc validate(struct sli_request *req, const struct sli_input *in, struct sli_class *c,
                       struct sli_item *item, struct sl_err *err)
 {
-    SL_TRY(sli_vectors_write(req, item, c, in->object, err));
+    SL_TRY(sli_vectors_write(req, item, c, in, err));
     struct sli_values ctx = {.req = req, .class = c, .tenant = in->tenant};
     item->properties_at = item->data.len;
     sl_rc rc =

@@ -35,8 +35,8 @@ const char **sli_keys_sorted(struct sl_arena *arena, json_t *object, size_t *ret
     return keys;
 }
 
-const struct sli_property *sli_property_find(const struct sli_property *list, uint32_t count,
-                                             struct sl_str name)
+const struct sl_db_property *sli_property_find(const struct sl_db_property *list, uint32_t count,
+                                               struct sl_str name)
 {
     for (uint32_t i = 0; i < count; i++) {
         if (sl_str_eq(list[i].name, name)) {
@@ -301,17 +301,17 @@ static const struct value_rule {
     const char *list_value; /* invalid <list_value> array value: ... */
     sl_rc (*write)(struct sl_json *w, json_t *v, struct sl_err *err);
 } rules[] = {
-    [SLI_TEXT] = {"text", "a text", "text", write_text},
-    [SLI_INT] = {"integer", "an integer", "integer", write_int},
-    [SLI_NUMBER] = {"number", "an integer", "integer", write_number},
-    [SLI_BOOLEAN] = {"boolean", "a boolean", "boolean", write_boolean},
-    [SLI_DATE] = {"date", "a date", "date", write_date},
-    [SLI_UUID] = {"uuid", "a uuid", "uuid", write_uuid},
-    [SLI_BLOB] = {"blob", "a blob", "blob", write_blob},
-    [SLI_GEO] = {"geoCoordinates", "a geoCoordinates", "geoCoordinates", write_geo},
-    [SLI_PHONE] = {"phoneNumber", "a phoneNumber", "phoneNumber", write_phone},
-    [SLI_OBJECT] = {"object", "an object", "object", NULL},
-    [SLI_REFERENCE] = {"cref", "a cref", "cref", NULL},
+    [SL_DB_TEXT] = {"text", "a text", "text", write_text},
+    [SL_DB_INT] = {"integer", "an integer", "integer", write_int},
+    [SL_DB_NUMBER] = {"number", "an integer", "integer", write_number},
+    [SL_DB_BOOLEAN] = {"boolean", "a boolean", "boolean", write_boolean},
+    [SL_DB_DATE] = {"date", "a date", "date", write_date},
+    [SL_DB_UUID] = {"uuid", "a uuid", "uuid", write_uuid},
+    [SL_DB_BLOB] = {"blob", "a blob", "blob", write_blob},
+    [SL_DB_GEO] = {"geoCoordinates", "a geoCoordinates", "geoCoordinates", write_geo},
+    [SL_DB_PHONE] = {"phoneNumber", "a phoneNumber", "phoneNumber", write_phone},
+    [SL_DB_OBJECT] = {"object", "an object", "object", NULL},
+    [SL_DB_REFERENCE] = {"cref", "a cref", "cref", NULL},
 };
 
 /* A failing element is told by the whole list, as Weaviate does. */
@@ -336,16 +336,16 @@ static sl_rc write_list(struct sl_json *w, const struct value_rule *rule, json_t
     return SL_OK;
 }
 
-static sl_rc write_value(struct sli_values *ctx, struct sl_json *w, const struct sli_property *p,
+static sl_rc write_value(struct sli_values *ctx, struct sl_json *w, const struct sl_db_property *p,
                          struct sl_str path, json_t *v, struct sl_err *err);
 
-static sl_rc write_member(struct sli_values *ctx, struct sl_json *w, const struct sli_property *p,
+static sl_rc write_member(struct sli_values *ctx, struct sl_json *w, const struct sl_db_property *p,
                           struct sl_str path, const char *key, json_t *v, struct sl_err *err)
 {
     SL_AUTO(sl_buf) inner = SL_BUF_EMPTY;
     sl_buf_addf(&inner, "%.*s.%s", SL_STR_ARG(path), key);
     SL_TRY(sl_buf_done(&inner, err));
-    const struct sli_property *nested =
+    const struct sl_db_property *nested =
         sli_property_find(p->nested, p->nested_count, sl_str_from(key));
     if (nested == NULL) {
         ctx->needs_schema = true;
@@ -363,7 +363,7 @@ static sl_rc write_member(struct sli_values *ctx, struct sl_json *w, const struc
     return rc;
 }
 
-static sl_rc write_object(struct sli_values *ctx, struct sl_json *w, const struct sli_property *p,
+static sl_rc write_object(struct sli_values *ctx, struct sl_json *w, const struct sl_db_property *p,
                           struct sl_str path, json_t *v, struct sl_err *err)
 {
     if (!json_is_object(v)) {
@@ -385,8 +385,9 @@ static sl_rc write_object(struct sli_values *ctx, struct sl_json *w, const struc
     return SL_OK;
 }
 
-static sl_rc write_objects(struct sli_values *ctx, struct sl_json *w, const struct sli_property *p,
-                           struct sl_str path, json_t *v, struct sl_err *err)
+static sl_rc write_objects(struct sli_values *ctx, struct sl_json *w,
+                           const struct sl_db_property *p, struct sl_str path, json_t *v,
+                           struct sl_err *err)
 {
     if (!p->is_array) {
         return write_object(ctx, w, p, path, v, err);
@@ -407,7 +408,7 @@ static sl_rc write_objects(struct sli_values *ctx, struct sl_json *w, const stru
 }
 
 static sl_rc write_references(struct sli_values *ctx, struct sl_json *w,
-                              const struct sli_property *p, json_t *v, struct sl_err *err)
+                              const struct sl_db_property *p, json_t *v, struct sl_err *err)
 {
     if (json_is_object(v)) {
         return SL_FAIL(err, SL_EINVAL, "reference must be an array, but got a map");
@@ -447,19 +448,19 @@ static sl_rc write_references(struct sli_values *ctx, struct sl_json *w,
     return SL_OK;
 }
 
-static sl_rc write_value(struct sli_values *ctx, struct sl_json *w, const struct sli_property *p,
+static sl_rc write_value(struct sli_values *ctx, struct sl_json *w, const struct sl_db_property *p,
                          struct sl_str path, json_t *v, struct sl_err *err)
 {
     const struct value_rule *rule = &rules[p->type];
     sl_rc rc;
-    if (p->type == SLI_REFERENCE) {
+    if (p->type == SL_DB_REFERENCE) {
         rc = write_references(ctx, w, p, v, err);
         if (rc == SL_EINVAL) {
             sl_err_prefix(err, "invalid cref");
         }
         return rc;
     }
-    if (p->type == SLI_OBJECT) {
+    if (p->type == SL_DB_OBJECT) {
         rc = write_objects(ctx, w, p, path, v, err);
     } else if (p->is_array) {
         rc = write_list(w, rule, v, err);
@@ -527,7 +528,7 @@ sl_rc sli_properties_write(struct sli_values *ctx, json_t *properties, struct sl
     sl_json_obj(&w);
     for (size_t i = 0; i < n; i++) {
         const struct sli_class *c = ctx->class;
-        const struct sli_property *p =
+        const struct sl_db_property *p =
             sli_property_find(c->properties, c->property_count, pairs[i].name);
         if (p == NULL) {
             ctx->needs_schema = true;

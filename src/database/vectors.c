@@ -2,7 +2,8 @@
  *
  * A plain `vector` goes to the unnamed slot of a class that has one, else to the only named vector;
  * `vectors.default` of a class with the unnamed slot goes there. Empty vectors are dropped. JSON
- * cannot carry NaN or infinity; a number beyond float32 is refused as Weaviate's decoder does. */
+ * cannot carry NaN or infinity; a number beyond float32 is refused as Weaviate's decoder does.
+ * Vectors that come as bytes are taken bit by bit. */
 #include "database/object_int.h"
 
 #include <inttypes.h>
@@ -154,8 +155,21 @@ static sl_rc check_names(const struct sli_class *c, json_t *vectors, struct sl_e
     return SL_OK;
 }
 
-sl_rc sli_vectors_write(struct sli_request *req, struct sli_item *item, const struct sli_class *c,
-                        json_t *object, struct sl_err *err)
+static sl_rc refuse_unknown(const struct sli_class *c, struct sl_str name, struct sl_err *err)
+{
+    return SL_FAIL(err, SL_EINVAL, "collection %.*s does not have configuration for vector %.*s",
+                   SL_STR_ARG(c->name), SL_STR_ARG(name));
+}
+
+static sl_rc refuse_plain(const struct sli_class *c, struct sl_err *err)
+{
+    return SL_FAIL(err, SL_EINVAL,
+                   "collection %.*s configuration does not have single vector index",
+                   SL_STR_ARG(c->name));
+}
+
+static sl_rc write_json(struct sli_item *item, const struct sli_class *c, json_t *object,
+                        struct sl_err *err)
 {
     json_t *plain = json_object_get(object, "vector");
     json_t *vectors = json_object_get(object, "vectors");
@@ -164,15 +178,9 @@ sl_rc sli_vectors_write(struct sli_request *req, struct sli_item *item, const st
     if (vectors != NULL && !json_is_null(vectors) && !json_is_object(vectors)) {
         return SL_FAIL(err, SL_EINVAL, "vectors has to be an object of vectors by name");
     }
-    item->vecs = sl_arena_array(&req->arena, struct sli_vec, c->vector_count + 1);
-    if (item->vecs == NULL) {
-        return SL_NOMEM(err);
-    }
     uint32_t slot_of_plain = plain_slot(c);
     if (has_plain && slot_of_plain == UINT32_MAX) {
-        return SL_FAIL(err, SL_EINVAL,
-                       "collection %.*s configuration does not have single vector index",
-                       SL_STR_ARG(c->name));
+        return refuse_plain(c, err);
     }
     SL_TRY(check_names(c, vectors, err));
     for (uint32_t slot = 0; slot <= c->vector_count; slot++) {
@@ -190,6 +198,113 @@ sl_rc sli_vectors_write(struct sli_request *req, struct sli_item *item, const st
             SL_TRY(write_vector(item, c, slot, value, err));
         }
     }
+    return SL_OK;
+}
+
+/* ---- vectors as bytes ---- */
+
+static uint32_t slot_by_name(const struct sli_class *c, struct sl_str name)
+{
+    for (uint32_t i = 0; i < c->vector_count; i++) {
+        if (sl_str_eq(c->vectors[i].name, name)) {
+            return i + 1;
+        }
+    }
+    return 0;
+}
+
+/* The slot a vector goes to by its name; UINT32_MAX when the class has none for it. */
+static uint32_t slot_of(const struct sli_class *c, struct sl_str name)
+{
+    if (name.len == 0) {
+        return plain_slot(c);
+    }
+    if (c->has_legacy_vector && sl_str_is(name, "default")) {
+        return 0;
+    }
+    uint32_t slot = slot_by_name(c, name);
+    return slot == 0 ? UINT32_MAX : slot;
+}
+
+/* Rows behind one another become rows with their dimensions each, as they are stored. */
+static sl_rc add_rows(struct sl_buf *out, struct sl_bytes bytes, struct sl_str name,
+                      struct sli_vec *v, struct sl_err *err)
+{
+    struct sl_rd rd = sl_rd_over(bytes);
+    v->dims = sl_rd_u16(&rd);
+    size_t row = (size_t)v->dims * 4, rest = bytes.len - SL_MIN(bytes.len, (size_t)2);
+    if (row == 0 || rest % row != 0 || rest / row > MULTI_ROWS_MAX) {
+        return SL_FAIL(err, SL_EINVAL,
+                       "vector %.*s: %zu bytes are no rows of %u dimensions after a uint16",
+                       SL_STR_ARG(name), bytes.len, v->dims);
+    }
+    v->row_count = (uint32_t)(rest / row);
+    for (uint32_t i = 0; i < v->row_count; i++) {
+        sl_buf_add_u16(out, (uint16_t)v->dims);
+        sl_buf_add(out, sl_rd_bytes(&rd, row));
+    }
+    return SL_OK;
+}
+
+static sl_rc add_bytes(struct sli_item *item, const struct sli_class *c, uint32_t slot,
+                       const struct sl_db_vector *given, struct sl_err *err)
+{
+    struct sl_str name = slot_name(c, slot);
+    if (given->bytes.len == 0) {
+        return SL_OK;
+    }
+    if (given->is_multi && !is_multi(c, slot)) {
+        return SL_FAIL(err, SL_EINVAL, "vector %.*s has to be a float32 array", SL_STR_ARG(name));
+    }
+    if (is_multi(c, slot) && !given->is_multi) {
+        return refuse_flat(item, c, slot, err);
+    }
+    struct sli_vec v = {.slot = slot, .at = item->data.len};
+    if (given->is_multi) {
+        SL_TRY(add_rows(&item->data, given->bytes, name, &v, err));
+    } else if (given->bytes.len % 4 != 0 || given->bytes.len / 4 > SL_OBJECT_DIMS_MAX) {
+        return SL_FAIL(err, SL_EINVAL,
+                       "vector %.*s: %zu bytes are not float32 values, at most %d of them",
+                       SL_STR_ARG(name), given->bytes.len, SL_OBJECT_DIMS_MAX);
+    } else {
+        v.dims = (uint32_t)(given->bytes.len / 4);
+        sl_buf_add(&item->data, given->bytes);
+    }
+    v.len = item->data.len - v.at;
+    item->vecs[item->vec_count++] = v;
+    return SL_OK;
+}
+
+static sl_rc write_bytes(struct sli_item *item, const struct sli_class *c,
+                         const struct sli_input *in, struct sl_err *err)
+{
+    for (uint32_t i = 0; i < in->vector_count; i++) {
+        if (slot_of(c, in->vectors[i].name) == UINT32_MAX) {
+            return in->vectors[i].name.len == 0 ? refuse_plain(c, err)
+                                                : refuse_unknown(c, in->vectors[i].name, err);
+        }
+    }
+    for (uint32_t slot = 0; slot <= c->vector_count; slot++) {
+        const struct sl_db_vector *given = NULL;
+        for (uint32_t i = 0; i < in->vector_count; i++) { /* the last of a name wins, as in JSON */
+            given = slot_of(c, in->vectors[i].name) == slot ? &in->vectors[i] : given;
+        }
+        if (given != NULL) {
+            SL_TRY(add_bytes(item, c, slot, given, err));
+        }
+    }
+    return SL_OK;
+}
+
+sl_rc sli_vectors_write(struct sli_request *req, struct sli_item *item, const struct sli_class *c,
+                        const struct sli_input *in, struct sl_err *err)
+{
+    item->vecs = sl_arena_array(&req->arena, struct sli_vec, c->vector_count + 1);
+    if (item->vecs == NULL) {
+        return SL_NOMEM(err);
+    }
+    SL_TRY(in->vector_count > 0 ? write_bytes(item, c, in, err)
+                                : write_json(item, c, in->object, err));
     if (item->vec_count > SL_OBJECT_VECTORS_MAX) {
         return SL_FAIL(err, SL_EINVAL, "an object may have at most %d vectors, not %u",
                        SL_OBJECT_VECTORS_MAX, item->vec_count);
@@ -213,22 +328,6 @@ static void keep(struct sli_item *item, struct sli_vec v, struct sl_bytes bytes)
     sl_buf_add(&item->data, bytes);
     item->vecs[i] = v;
     item->vec_count++;
-}
-
-static uint32_t slot_by_name(const struct sli_class *c, struct sl_str name)
-{
-    for (uint32_t i = 0; i < c->vector_count; i++) {
-        if (sl_str_eq(c->vectors[i].name, name)) {
-            return i + 1;
-        }
-    }
-    return 0;
-}
-
-static sl_rc refuse_unknown(const struct sli_class *c, struct sl_str name, struct sl_err *err)
-{
-    return SL_FAIL(err, SL_EINVAL, "collection %.*s does not have configuration for vector %.*s",
-                   SL_STR_ARG(c->name), SL_STR_ARG(name));
 }
 
 sl_rc sli_vectors_keep(struct sli_request *req, struct sli_item *item, const struct sl_object *old,

@@ -441,12 +441,14 @@ sl_rc sli_request_store(struct sli_request *req, struct sli_item *items, uint32_
 sl_rc sli_request_remove(struct sli_request *req, const struct sli_shard *shard,
                          const uint8_t uuid[SL_UUID_SIZE], struct sl_err *err)
 {
-    SL_TRY(batch_begin(req, err));
+    if (req->changed_count == 0) {
+        SL_TRY(batch_begin(req, err));
+    }
     struct sli_key key = sli_key_object(shard->number, uuid);
     struct sli_key count = sli_key_count(shard->number);
     sl_kv_batch_delete(req->batch, sli_key_view(&key));
     sl_kv_batch_add(req->batch, sli_key_view(&count), -1);
-    req->changed_count = 1;
+    req->changed_count++;
     return SL_OK;
 }
 

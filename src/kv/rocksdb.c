@@ -17,6 +17,7 @@
 
 #include <rocksdb/c.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/stats.h"
 #include "base/sync.h"
@@ -213,6 +214,7 @@ static sl_rc rocks_commit(struct sl_kv *kv, const struct sl_kv_batch *batch, str
 static sl_rc sync_lead(struct rocks_kv *r, bool must_rewrite, struct sl_err *err)
 {
     char *text = NULL;
+    int64_t begun = sl_clock_mono_ns(sl_clock_real());
     if (must_rewrite) {
         rocksdb_flush(r->db, r->flush_options, &text);
     } else {
@@ -221,6 +223,7 @@ static sl_rc sync_lead(struct rocks_kv *r, bool must_rewrite, struct sl_err *err
         rocksdb_writebatch_destroy(nothing);
     }
     sl_stat_add(SL_STAT_SYNCS, 1);
+    sl_stat_add(SL_STAT_STORE_SYNC_NS, (uint64_t)(sl_clock_mono_ns(sl_clock_real()) - begun));
     return text == NULL ? SL_OK : rocks_fail(r->path, "make writes durable", text, err);
 }
 

@@ -175,6 +175,66 @@ static void batch_of_references_tells_each_its_result(void **state)
     assert_int_equal(batch_references(f, "[]"), SL_EINVAL);
 }
 
+static void expect_status(struct fixture *f, size_t i, const char *status, const char *message)
+{
+    json_t *reply = parse(sl_buf_cstr(&f->out));
+    json_t *result = json_object_get(json_array_get(reply, i), "result");
+    json_t *list = json_object_get(json_object_get(result, "errors"), "error");
+    json_t *told = json_object_get(json_array_get(list, 0), "message");
+    assert_string_equal(json_string_value(json_object_get(result, "status")), status);
+    assert_string_equal(told == NULL ? "" : json_string_value(told), message);
+    json_decref(reply);
+}
+
+#define NOBODY "00000000-0000-4000-8000-0000000000ff"
+
+/* usecases/objects/batch_add.go validates each object as single calls do, existence included. */
+static void objects_of_a_batch_refer_to_what_exists(void **state)
+{
+    struct fixture *f = *state;
+    expect_ok(f, batch(f, "{\"objects\":[{\"class\":\"RefFrom\",\"properties\":{\"to\":["
+                          "{\"beacon\":\"" LOCAL NOBODY "\"}]}},"
+                          "{\"class\":\"RefFrom\",\"properties\":{\"to\":[" BEACON "]}}]}"));
+    expect_status(f, 0, "FAILED",
+                  "invalid cref: 'cref' RefFrom:to: no object with id " NOBODY " found");
+    expect_status(f, 1, "SUCCESS", "");
+}
+
+static void refer(struct fixture *f, const char *from, const char *to)
+{
+    char text[512];
+    (void)snprintf(text, sizeof text,
+                   "[{\"from\":\"" LOCAL "%s\",\"to\":\"" LOCAL "%s\",\"tenant\":\"a\"}]", from,
+                   to);
+    expect_ok(f, batch_references(f, text));
+}
+
+/* usecases/objects/batch_references_add.go: both ends must exist where the source has tenants, and
+ * only there. */
+static void a_batch_of_references_stays_within_a_tenant(void **state)
+{
+    struct fixture *f = *state;
+    make_class(f, "{\"class\":\"Ten\",\"vectorizer\":\"none\",\"multiTenancyConfig\":{\"enabled\":"
+                  "true,\"autoTenantCreation\":true},\"properties\":[{\"name\":\"to\",\"dataType\":"
+                  "[\"Ten\"]},{\"name\":\"out\",\"dataType\":[\"PlainProps\"]}]}");
+    expect_ok(f, batch(f, "{\"objects\":[{\"class\":\"Ten\",\"tenant\":\"a\",\"id\":\"" ID "\"},"
+                          "{\"class\":\"Ten\",\"tenant\":\"a\",\"id\":\"" OTHER "\"},"
+                          "{\"class\":\"Ten\",\"tenant\":\"b\",\"id\":\"" PLAIN "\"}]}"));
+    refer(f, "Ten/" ID "/to", "Ten/" OTHER);
+    expect_status(f, 0, "SUCCESS", "");
+    refer(f, "Ten/" ID "/to", "Ten/" PLAIN);
+    expect_status(f, 0, "FAILED", "target: object Ten/" PLAIN " not found for tenant \"a\"");
+    refer(f, "Ten/" NOBODY "/to", "Ten/" OTHER);
+    expect_status(f, 0, "FAILED", "source: object Ten/" NOBODY " not found for tenant \"a\"");
+    refer(f, "Ten/" ID "/out", "PlainProps/" PLAIN);
+    expect_status(f, 0, "SUCCESS", "");
+    refer(f, "Ten/" ID "/out", "PlainProps/" NOBODY);
+    expect_status(f, 0, "FAILED", "target: object PlainProps/" NOBODY " not found for tenant \"\"");
+    expect_ok(f, batch_references(f, "[{\"from\":\"" LOCAL "RefFrom/" ID "/to\",\"to\":\"" LOCAL
+                                     "PlainProps/" NOBODY "\"}]"));
+    expect_status(f, 0, "SUCCESS", "");
+}
+
 /* A change that runs out of memory leaves the list and the memory as they were. */
 static void add_survives_refused_allocations(void **state)
 {
@@ -209,6 +269,8 @@ int main(void)
         CASE(reference_of_several_targets_needs_no_class),
         CASE(wrong_references_are_refused),
         CASE(batch_of_references_tells_each_its_result),
+        CASE(objects_of_a_batch_refer_to_what_exists),
+        CASE(a_batch_of_references_stays_within_a_tenant),
         CASE(add_survives_refused_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

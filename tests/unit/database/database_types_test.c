@@ -70,6 +70,18 @@ static void stored_properties(struct fixture *f, const char *class, struct sl_bu
     free(obj);
 }
 
+/* Makes the objects that references point to: they must be there. */
+static void make_targets(struct fixture *f, const char *properties)
+{
+    static const char beacon[] = "\"weaviate://localhost/Plain/";
+    for (const char *at = strstr(properties, beacon); at != NULL; at = strstr(at + 1, beacon)) {
+        char body[128];
+        snprintf(body, sizeof body, "{\"objects\":[{\"class\":\"Plain\",\"id\":\"%.36s\"}]}",
+                 at + strlen(beacon));
+        expect_ok(f, batch(f, body));
+    }
+}
+
 static void check_table(struct fixture *f, const char *class, const char *table)
 {
     struct rows r = rows_read(table);
@@ -78,7 +90,7 @@ static void check_table(struct fixture *f, const char *class, const char *table)
     for (size_t i = 0; i < r.count; i++) {
         size_t size = strlen(r.left[i]) + 256;
         char *body = malloc(size);
-        /* A batch, because the targets of references need not exist for it. */
+        make_targets(f, r.right[i]);
         snprintf(body, size, "{\"objects\":[{\"class\":\"%s\",\"id\":\"%s\",\"properties\":%s}]}",
                  class, ID, r.left[i]);
         expect_ok(f, batch(f, body));
