@@ -5,6 +5,7 @@
 #include "backend/backend.h"
 
 #include "backend/backend_int.h"
+#include "base/stats.h"
 
 static bool component_is_bad(struct sl_str part)
 {
@@ -60,7 +61,9 @@ sl_rc sl_backend_put(struct sl_backend *be, struct sl_str key, struct sl_bytes b
                      enum sl_put_mode mode, struct sl_err *err)
 {
     SL_TRY(sli_key_check(key, err));
-    return be->ops->put(be, key, b, mode, err);
+    SL_TRY(be->ops->put(be, key, b, mode, err));
+    sl_stat_add(SL_STAT_SENT, b.len);
+    return SL_OK;
 }
 
 sl_rc sl_backend_get(struct sl_backend *be, struct sl_str key, uint64_t size_max,

@@ -13,9 +13,11 @@
 
 #include <stdatomic.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/stats.h"
 #include "base/sync.h"
 
 struct stream;
@@ -129,6 +131,9 @@ static void part_send(void *arg)
     if (rc == SL_OK) {
         rc = st->be->ops->part(st->be, st->upload, p->no, p->offset, SL_BYTES(p->bytes, p->len),
                                &err);
+        if (rc == SL_OK) {
+            sl_stat_add(SL_STAT_SENT, p->len);
+        }
         if (rc == SL_OK && st->opts.sent_bytes != NULL) {
             atomic_fetch_add_explicit(st->opts.sent_bytes, p->len, memory_order_relaxed);
         }
@@ -158,7 +163,9 @@ static sl_rc part_hand_over(struct stream *st, struct sl_err *err)
     sl_mutex_lock(&st->mu);
     st->locked.in_flight++;
     sl_mutex_unlock(&st->mu);
+    int64_t begun = sl_clock_mono_ns(sl_clock_real());
     sl_rc rc = sl_workers_add(st->opts.uploaders, part_send, p);
+    sl_stat_add(SL_STAT_UPLOAD_WAIT_NS, (uint64_t)(sl_clock_mono_ns(sl_clock_real()) - begun));
     if (rc != SL_OK) {
         sl_mutex_lock(&st->mu);
         st->locked.in_flight--;

@@ -58,12 +58,25 @@ struct sl_export_request {
     uint32_t include_count;
     const struct sl_str *exclude;
     uint32_t exclude_count;
+    const struct sl_str *tenants; /* NULL or empty: all; else only these tenants, and no class
+                                     without tenants */
+    uint32_t tenant_count;
+    /* Classes for which it is false do not exist for this request; NULL: all do. */
+    bool (*is_visible)(void *arg, struct sl_str class_name);
+    void *visible_arg;
 };
 /* out: reply of POST (JSON + newline). SL_EINVAL, SL_ECONFLICT, SL_EIO ... with the contract's
  * texts. Returns after the instant is fixed and the id claimed. */
 sl_rc sl_export_create(struct sl_exports *ex, const struct sl_export_settings *settings,
                        const struct sl_export_request *request, struct sl_buf *out,
                        struct sl_err *err);
+/* out: what the export would read, one JSON object: {"shards":[{"class","shard","status" ("READ" or
+ * "SKIPPED"), "skipReason"?, "objects","bytes","files"}], "objects","bytes","files"}. Objects and
+ * bytes are estimates for foreign data. Touches no backend and takes no slot; settings of the
+ * destination are not looked at. */
+sl_rc sl_export_preview(struct sl_exports *ex, const struct sl_export_settings *settings,
+                        const struct sl_export_request *request, struct sl_buf *out,
+                        struct sl_err *err);
 /* out: reply of GET. Running and known ids from memory (whatever the settings say now), others from
  * the backend's metadata. SL_ENOTFOUND `export not found`. */
 sl_rc sl_export_status(struct sl_exports *ex, const struct sl_export_settings *settings,
@@ -73,6 +86,13 @@ sl_rc sl_export_status(struct sl_exports *ex, const struct sl_export_settings *s
  */
 sl_rc sl_export_cancel(struct sl_exports *ex, const struct sl_export_settings *settings,
                        struct sl_str backend, struct sl_str id, struct sl_err *err);
+/* Would sl_export_status answer from memory, in some ten microseconds: the process holds the
+ * export, and it has no more than shards_max shards? */
+bool sl_export_is_at_hand(struct sl_exports *ex, struct sl_str id, uint32_t shards_max);
+/* The classes of a known export, in the arena; SL_ENOTFOUND and so on as sl_export_status. */
+sl_rc sl_export_classes(struct sl_exports *ex, const struct sl_export_settings *settings,
+                        struct sl_str backend, struct sl_str id, struct sl_arena *arena,
+                        struct sl_str **ret, uint32_t *ret_count, struct sl_err *err);
 /* out: {"exports":[{id,backend,path,status,classes,startedAt,completedAt?,...}]} newest first. */
 sl_rc sl_export_list(struct sl_exports *ex, const struct sl_export_settings *settings,
                      struct sl_str backend, struct sl_buf *out, struct sl_err *err);

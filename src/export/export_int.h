@@ -33,6 +33,7 @@ struct sli_shard_job {
     uint32_t range_count;
     _Atomic uint32_t ranges_left; /* 0: SUCCESS, unless failed */
     _Atomic uint64_t rows;
+    _Atomic int64_t begun_ns; /* mono; 0 before its first range */
     atomic_bool is_failed;
 };
 struct sli_range {
@@ -60,7 +61,8 @@ struct sli_job {
     uint32_t worker_count;            /* what memory has room for */
     uint64_t group_bytes, part_bytes; /* of each file */
     uint64_t objects_total;
-    int64_t started_ns, started_mono_ns;
+    bool is_total_estimated;
+    int64_t started_ns, started_mono_ns, run_mono_ns; /* run: since the ranges may begin */
     /* Owned by the conductor while running. */
     struct sl_backend *backend;
     struct sl_frozen *frozen;
@@ -120,7 +122,8 @@ sl_rc sli_exports_open(const struct sl_exports_opts *opts, sli_backend_opener *o
 sl_rc sli_select(struct sl_source *src, const struct sl_export_request *request,
                  struct sli_job *job, struct sl_err *err);
 /* plan.c */
-sl_rc sli_plan(struct sli_job *job, struct sl_err *err);
+sl_rc sli_plan(struct sli_job *job, const struct sl_export_request *request, struct sl_err *err);
+void sli_plan_json(const struct sli_job *job, struct sl_buf *out);
 void sli_file_name(const struct sli_job *job, const struct sli_range *range, struct sl_buf *out);
 uint32_t sli_range_count(uint64_t objects, uint32_t parallelism);
 /* row.c */
@@ -129,7 +132,12 @@ extern const uint32_t sli_column_count;
 sl_rc sli_row_put(struct sl_pq_writer *w, const struct sl_object *obj, enum sl_timestamp_unit unit,
                   struct sl_buf *scratch, _Atomic uint64_t *nonfinite, struct sl_err *err);
 /* range.c: one range from cursor to closed file. */
-sl_rc sli_range_run(struct sli_job *job, const struct sli_range *range, struct sl_err *err);
+struct sli_range_outcome {
+    bool has_file; /* it had rows */
+    bool is_scan;  /* a failure was one of reading, not of writing */
+};
+sl_rc sli_range_run(struct sli_job *job, const struct sli_range *range,
+                    struct sli_range_outcome *ret, struct sl_err *err);
 /* runner.c: what one worker's writer and the part buffers may take of `memory_bytes`. */
 struct sli_memory_plan {
     uint32_t worker_count; /* wanted, or fewer when memory has no room for them */
@@ -150,6 +158,9 @@ sl_rc sli_node_status_put(struct sli_job *job, enum sli_tries tries, struct sl_e
 /* progress.c */
 void sli_created_reply(struct sli_job *job, struct sl_buf *out);
 void sli_status_reply(struct sli_job *job, struct sl_buf *out);
+/* Objects the export has to write: what the view promised, or, where that is an estimate, at least
+ * what was written and, after the end, just that. */
+uint64_t sli_objects_total(const struct sli_job *job, bool is_success);
 /* The reply of GET for an export known by its record only. */
 sl_rc sli_stored_reply(struct sl_exports *ex, struct sl_bytes metadata, struct sl_str place,
                        bool is_listing, struct sl_buf *out, struct sl_err *err);
@@ -157,11 +168,16 @@ sl_rc sli_stored_reply(struct sl_exports *ex, struct sl_bytes metadata, struct s
 enum sli_shard_form { SLI_SHARD_API, SLI_SHARD_NODE };
 void sli_shards_json(const struct sli_job *job, const struct sli_ending *end,
                      enum sli_shard_form form, struct sl_json *w);
+/* The key unknownCollections, where names of the request were no collections. */
+void sli_unknown_json(const struct sli_job *job, struct sl_json *w);
 /* journal.c: one record per export in kv, so that a restart knows what was running. */
 sl_rc sli_journal_put(struct sli_job *job, enum sl_export_state state, bool is_final,
                       struct sl_err *err);
 sl_rc sli_journal_drop(struct sli_job *job, struct sl_err *err); /* the id is free again */
 sl_rc sli_journal_has(struct sl_exports *ex, struct sl_str id, bool *ret, struct sl_err *err);
+/* Appends where the export of this id wrote; nothing when the journal does not know it there. */
+sl_rc sli_journal_root(struct sl_exports *ex, struct sl_str id, struct sl_str backend,
+                       struct sl_buf *out, struct sl_err *err);
 /* Records that are not final, each with its "id", appended to the array `ret`. */
 sl_rc sli_journal_list_open(struct sl_exports *ex, json_t *ret, struct sl_err *err);
 /* The record as it is, with its end; NULL state removes it. */
@@ -179,7 +195,9 @@ struct sli_job *sli_job_new(struct sl_exports *ex);
 void sli_job_fail(struct sli_job *job, uint32_t shard_idx, const struct sl_err *err, sl_rc rc);
 /* A step the table does not allow is a mistake of ours. */
 void sli_job_move_locked(struct sli_job *job, enum sl_export_state to) SL_REQUIRES(job->mu);
-/* Is this the backend the job writes to? The module's name stands for the short one. */
+/* The module's name, "backup-filesystem", stands for the short one. */
+bool sli_is_same_backend(struct sl_str a, struct sl_str b);
+/* Is this the backend the job writes to? */
 bool sli_is_backend(const struct sli_job *job, struct sl_str name);
 void sli_key(const struct sli_job *job, struct sl_str name, struct sl_buf *out); /* "<id>/<name>" */
 

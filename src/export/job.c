@@ -125,9 +125,14 @@ static struct sl_str short_name(struct sl_str name)
     return sl_str_starts(name, "backup-") ? (struct sl_str){name.ptr + 7, name.len - 7} : name;
 }
 
+bool sli_is_same_backend(struct sl_str a, struct sl_str b)
+{
+    return sl_str_eq(short_name(a), short_name(b));
+}
+
 bool sli_is_backend(const struct sli_job *job, struct sl_str name)
 {
-    return sl_str_eq(short_name(job->backend_name), short_name(name));
+    return sli_is_same_backend(job->backend_name, name);
 }
 
 void sli_key(const struct sli_job *job, struct sl_str name, struct sl_buf *out)

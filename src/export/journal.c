@@ -92,19 +92,43 @@ sl_rc sli_journal_drop(struct sli_job *job, struct sl_err *err)
     return kv == NULL ? SL_OK : commit(kv, job->id, NULL, err);
 }
 
-sl_rc sli_journal_has(struct sl_exports *ex, struct sl_str id, bool *ret, struct sl_err *err)
+/* SL_ENOTFOUND: no record of this id, or no journal. */
+static sl_rc get_record(struct sl_exports *ex, struct sl_str id, struct sl_buf *value,
+                        struct sl_err *err)
 {
-    *ret = false;
     if (ex->opts.journal == NULL) {
-        return SL_OK;
+        return SL_ENOTFOUND;
     }
     SL_AUTO(sl_buf) key = SL_BUF_EMPTY;
-    SL_AUTO(sl_buf) value = SL_BUF_EMPTY;
     journal_key(id, &key);
     SL_TRY(sl_buf_done(&key, err));
-    sl_rc rc = sl_kv_get(ex->opts.journal, NULL, sl_buf_view(&key), &value, err);
+    return sl_kv_get(ex->opts.journal, NULL, sl_buf_view(&key), value, err);
+}
+
+sl_rc sli_journal_has(struct sl_exports *ex, struct sl_str id, bool *ret, struct sl_err *err)
+{
+    SL_AUTO(sl_buf) value = SL_BUF_EMPTY;
+    sl_rc rc = get_record(ex, id, &value, err);
     *ret = rc == SL_OK;
     return rc == SL_ENOTFOUND ? SL_OK : rc;
+}
+
+sl_rc sli_journal_root(struct sl_exports *ex, struct sl_str id, struct sl_str backend,
+                       struct sl_buf *out, struct sl_err *err)
+{
+    SL_AUTO(sl_buf) value = SL_BUF_EMPTY;
+    sl_rc rc = get_record(ex, id, &value, err);
+    if (rc != SL_OK) {
+        return rc == SL_ENOTFOUND ? SL_OK : rc;
+    }
+    json_t *doc = json_loadb((const char *)value.ptr, value.len, 0, NULL);
+    const char *name = json_string_value(json_object_get(doc, "backend"));
+    const char *root = json_string_value(json_object_get(doc, "root"));
+    if (name != NULL && root != NULL && sli_is_same_backend(sl_str_from(name), backend)) {
+        sl_buf_add_text(out, root);
+    }
+    json_decref(doc);
+    return sl_buf_done(out, err);
 }
 
 /* They are collected first: recovery commits while it walks. */

@@ -1,5 +1,6 @@
 /* The two records beside the files: export_metadata.json (its existence takes the id) and
  * node_<name>_status.json. Keys, order and times as the reference writes them. */
+#include "base/stats.h"
 #include "export/export_int.h"
 
 #define PUT_TRIES   5
@@ -119,6 +120,7 @@ static sl_rc put(struct sli_job *job, struct sl_str name, const struct sl_buf *t
         if (rc == SL_OK || !sl_rc_retriable(rc) || tries == SLI_ONCE || i == PUT_TRIES) {
             return rc;
         }
+        sl_stat_add(SL_STAT_RETRIES, 1);
         int64_t until = sl_clock_mono_ns(clock) + ((int64_t)PUT_WAIT_NS << (i - 1));
         SL_IGNORE(sl_clock_sleep_until(clock, until, NULL), "without a token it only sleeps");
     }

@@ -39,8 +39,18 @@ static sl_rc keep_shard(struct sli_job *job, const struct sl_shard *from, struct
     return is_whole ? SL_OK : SL_NOMEM(err);
 }
 
+static bool is_wanted(const struct sl_export_request *request, const struct sl_shard *s)
+{
+    bool is_named = false;
+    for (uint32_t i = 0; i < request->tenant_count && s->is_tenant && !is_named; i++) {
+        is_named = sl_str_eq(request->tenants[i], s->name);
+    }
+    return is_named || request->tenant_count == 0;
+}
+
 /* The shards of all classes, classes in byte order as records list them. */
-static sl_rc list_shards(struct sli_job *job, struct sl_err *err)
+static sl_rc list_shards(struct sli_job *job, const struct sl_export_request *request,
+                         struct sl_err *err)
 {
     struct sl_str *names = sl_arena_array(&job->arena, struct sl_str, job->class_count);
     struct sl_shard **lists = sl_arena_array(&job->arena, struct sl_shard *, job->class_count);
@@ -68,10 +78,17 @@ static sl_rc list_shards(struct sli_job *job, struct sl_err *err)
     for (uint32_t i = 0; i < job->class_count; i++) {
         struct sl_str class_name = sl_arena_str(&job->arena, names[i]);
         for (uint32_t s = 0; s < counts[i]; s++) {
+            if (!is_wanted(request, &lists[i][s])) {
+                continue;
+            }
             struct sl_shard *shard = &job->shards[job->shard_count].shard;
             SL_TRY(keep_shard(job, &lists[i][s], class_name, shard, err));
             job->shard_count++; /* at any moment: how many are whole */
         }
+    }
+    if (job->shard_count == 0 && request->tenant_count > 0) {
+        return SL_FAIL(err, SL_EINVAL, "no collection of the export has a tenant \"%.*s\"",
+                       SL_STR_ARG(request->tenants[0]));
     }
     return SL_OK;
 }
@@ -101,6 +118,7 @@ static sl_rc add_ranges(struct sli_job *job, uint32_t shard_idx, uint32_t *cap, 
     }
     atomic_store_explicit(&s->ranges_left, s->range_count, memory_order_relaxed);
     job->objects_total += s->shard.object_count;
+    job->is_total_estimated |= s->shard.is_count_estimated;
     return SL_OK;
 }
 
@@ -184,10 +202,10 @@ static sl_rc check_names(const struct sli_job *job, struct sl_err *err)
     return SL_OK;
 }
 
-sl_rc sli_plan(struct sli_job *job, struct sl_err *err)
+sl_rc sli_plan(struct sli_job *job, const struct sl_export_request *request, struct sl_err *err)
 {
     uint32_t cap = 0;
-    SL_TRY(list_shards(job, err));
+    SL_TRY(list_shards(job, request, err));
     for (uint32_t i = 0; i < job->shard_count; i++) {
         if (job->shards[i].shard.skip_reason.len == 0) {
             SL_TRY(add_ranges(job, i, &cap, err));
@@ -195,4 +213,45 @@ sl_rc sli_plan(struct sli_job *job, struct sl_err *err)
     }
     SL_TRY(number_ranges(job, err));
     return check_names(job, err);
+}
+
+static void add_number(struct sl_json *w, const char *key, uint64_t n)
+{
+    sl_json_key(w, key);
+    sl_json_u64(w, n);
+}
+
+void sli_plan_json(const struct sli_job *job, struct sl_buf *out)
+{
+    uint64_t bytes = 0;
+    struct sl_json w = sl_json_over(out);
+    sl_json_obj(&w);
+    sl_json_key(&w, "shards");
+    sl_json_arr(&w);
+    for (uint32_t i = 0; i < job->shard_count; i++) {
+        const struct sl_shard *s = &job->shards[i].shard;
+        sl_json_obj(&w);
+        sl_json_key(&w, "class");
+        sl_json_str(&w, s->class_name);
+        sl_json_key(&w, "shard");
+        sl_json_str(&w, s->name);
+        sl_json_key(&w, "status");
+        sl_json_text(&w, s->skip_reason.len > 0 ? "SKIPPED" : "READ");
+        if (s->skip_reason.len > 0) {
+            sl_json_key(&w, "skipReason");
+            sl_json_str(&w, s->skip_reason);
+        }
+        add_number(&w, "objects", s->object_count);
+        add_number(&w, "bytes", s->byte_count);
+        add_number(&w, "files", job->shards[i].range_count);
+        sl_json_obj_end(&w);
+        bytes += s->byte_count;
+    }
+    sl_json_arr_end(&w);
+    add_number(&w, "objects", job->objects_total);
+    add_number(&w, "bytes", bytes);
+    add_number(&w, "files", job->range_count);
+    sli_unknown_json(job, &w);
+    sl_json_obj_end(&w);
+    sl_buf_add_u8(out, '\n');
 }

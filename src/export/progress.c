@@ -5,9 +5,19 @@
  * completedAt is left out while it is unset. */
 #include "export/export_int.h"
 
+/* Why the shard was not written; an estimate may turn out to be nothing. */
+static struct sl_str skip_reason(const struct sli_shard_job *s)
+{
+    bool is_read = s->shard.skip_reason.len == 0 &&
+                   atomic_load_explicit(&s->ranges_left, memory_order_acquire) == 0;
+    bool is_empty = is_read && s->shard.is_count_estimated &&
+                    atomic_load_explicit(&s->rows, memory_order_relaxed) == 0;
+    return is_empty ? SL_STR("no data") : s->shard.skip_reason;
+}
+
 static enum sli_shard_state shard_state(const struct sli_shard_job *s, const struct sli_ending *end)
 {
-    if (s->shard.skip_reason.len > 0) {
+    if (skip_reason(s).len > 0) {
         return SLI_SHARD_SKIPPED;
     }
     if (atomic_load_explicit(&s->is_failed, memory_order_relaxed)) {
@@ -48,7 +58,7 @@ static void add_shard(const struct sli_job *job, uint32_t idx, const struct sli_
     if (form == SLI_SHARD_NODE) {
         add_pair(w, "error", cause);
     }
-    add_pair(w, "skipReason", s->shard.skip_reason);
+    add_pair(w, "skipReason", skip_reason(s));
     if (form == SLI_SHARD_API) {
         add_pair(w, "status", sl_str_from(state));
     }
@@ -87,7 +97,7 @@ static void add_classes(const struct sli_job *job, struct sl_json *w)
     sl_json_arr_end(w);
 }
 
-static void add_unknown(const struct sli_job *job, struct sl_json *w)
+void sli_unknown_json(const struct sli_job *job, struct sl_json *w)
 {
     if (job->unknown_count == 0) {
         return;
@@ -115,18 +125,28 @@ void sli_created_reply(struct sli_job *job, struct sl_buf *out)
     sl_json_time_ms(&w, job->started_ns);
     sl_json_key(&w, "status");
     sl_json_text(&w, "STARTED");
-    add_unknown(job, &w);
+    sli_unknown_json(job, &w);
     sl_json_obj_end(&w);
     sl_buf_add_u8(out, '\n');
+}
+
+uint64_t sli_objects_total(const struct sli_job *job, bool is_success)
+{
+    uint64_t rows = atomic_load_explicit(&job->rows, memory_order_relaxed);
+    if (!job->is_total_estimated) {
+        return job->objects_total;
+    }
+    return is_success ? rows : SL_MAX(job->objects_total, rows);
 }
 
 /* Seconds left at the pace so far; nothing is told before there is a pace. */
 static void add_eta(const struct sli_job *job, uint64_t rows, struct sl_json *w)
 {
+    uint64_t total = sli_objects_total(job, false);
     int64_t ns = sl_clock_mono_ns(job->ex->opts.clock) - job->started_mono_ns;
-    if (rows > 0 && rows <= job->objects_total && ns > 0) {
+    if (rows > 0 && rows <= total && ns > 0) {
         sl_json_key(w, "etaSeconds");
-        double left = (double)(job->objects_total - rows) * ((double)ns / 1e9) / (double)rows;
+        double left = (double)(total - rows) * ((double)ns / 1e9) / (double)rows;
         sl_json_f64(w, (double)(int64_t)(left * 10) / 10);
     }
 }
@@ -161,12 +181,12 @@ void sli_status_reply(struct sli_job *job, struct sl_buf *out)
     sl_json_key(&w, "objectsExported");
     sl_json_u64(&w, rows);
     sl_json_key(&w, "objectsTotal");
-    sl_json_u64(&w, job->objects_total);
+    uint64_t total = sli_objects_total(job, end.state == SL_EXPORT_SUCCESS);
+    sl_json_u64(&w, total);
     sl_json_key(&w, "path");
     sl_json_str(&w, job->place);
     sl_json_key(&w, "percent");
-    double share =
-        job->objects_total == 0 ? (end.is_done ? 1 : 0) : (double)rows / (double)job->objects_total;
+    double share = total == 0 ? (end.is_done ? 1 : 0) : (double)rows / (double)total;
     sl_json_f64(&w, (double)(int64_t)(share * 1000) / 10);
     if (job->shard_count > 0 && end.state != SL_EXPORT_CANCELED) {
         sl_json_key(&w, "shardStatus");
@@ -185,7 +205,7 @@ void sli_status_reply(struct sli_job *job, struct sl_buf *out)
             sl_json_i64(&w, took);
         }
     }
-    add_unknown(job, &w);
+    sli_unknown_json(job, &w);
     sl_json_obj_end(&w);
     sl_buf_add_u8(out, '\n');
 }

@@ -68,8 +68,9 @@ static sl_rc close_file(struct sli_job *job, const struct sli_range *range, stru
     struct sl_receipt receipt = {0};
     int64_t begun = sl_clock_mono_ns(job->ex->opts.clock);
     SL_TRY(sl_pq_writer_close(w, kvs, count, &receipt, err));
-    atomic_fetch_add_explicit(&job->sync_ns, sl_clock_mono_ns(job->ex->opts.clock) - begun,
-                              memory_order_relaxed);
+    int64_t took = sl_clock_mono_ns(job->ex->opts.clock) - begun;
+    atomic_fetch_add_explicit(&job->sync_ns, took, memory_order_relaxed);
+    sl_stat_add(SL_STAT_SYNC_NS, (uint64_t)took);
     note_first_byte(job);
     atomic_fetch_add_explicit(&job->file_bytes, receipt.size, memory_order_relaxed);
     atomic_fetch_add_explicit(&job->files_done, 1, memory_order_relaxed);
@@ -89,7 +90,8 @@ static void count_rows(struct sli_job *job, struct sli_shard_job *shard, uint64_
 }
 
 static sl_rc copy_rows(struct sli_job *job, const struct sli_range *range, struct sl_cursor *cur,
-                       struct sl_pq_column *columns, struct sl_pq_writer **w, struct sl_err *err)
+                       struct sl_pq_column *columns, struct sl_pq_writer **w, bool *ret_is_scan,
+                       struct sl_err *err)
 {
     SL_AUTO(sl_buf) scratch = SL_BUF_EMPTY;
     struct sli_shard_job *shard = &job->shards[range->shard_idx];
@@ -104,7 +106,10 @@ static sl_rc copy_rows(struct sli_job *job, const struct sli_range *range, struc
             count_rows(job, shard, &pending);
             return SL_OK;
         }
-        SL_TRY(rc);
+        if (SL_UNLIKELY(rc != SL_OK)) {
+            *ret_is_scan = true;
+            return rc;
+        }
         if (SL_UNLIKELY(*w == NULL)) {
             SL_TRY(open_writer(job, range, columns, w, err));
         }
@@ -115,14 +120,18 @@ static sl_rc copy_rows(struct sli_job *job, const struct sli_range *range, struc
     }
 }
 
-sl_rc sli_range_run(struct sli_job *job, const struct sli_range *range, struct sl_err *err)
+sl_rc sli_range_run(struct sli_job *job, const struct sli_range *range,
+                    struct sli_range_outcome *ret, struct sl_err *err)
 {
     SL_AUTO_PTR(sl_cursor) cur = NULL;
     SL_AUTO_PTR(sl_pq_writer) w = NULL;
     struct sl_pq_column columns[8];
     sl_assert(sli_column_count <= SL_COUNT_OF(columns));
+    *ret = (struct sli_range_outcome){.is_scan = true};
     SL_TRY(job->frozen->ops->cursor(job->frozen, &job->shards[range->shard_idx].shard, &range->key,
                                     &cur, err));
-    SL_TRY(copy_rows(job, range, cur, columns, &w, err));
+    ret->is_scan = false;
+    SL_TRY(copy_rows(job, range, cur, columns, &w, &ret->is_scan, err));
+    ret->has_file = w != NULL;
     return w == NULL ? SL_OK : close_file(job, range, sl_move(&w), err);
 }

@@ -4,6 +4,7 @@
  * at each object. The conductor alone moves the state to its end, after the records are stored:
  * SUCCESS is never visible before. */
 #include "base/log.h"
+#include "base/stats.h"
 #include "export/export_int.h"
 
 #define WORKERS_MAX   256
@@ -13,8 +14,10 @@
 #define PART_MIN      (1ull << 20)  /* smaller ones make more calls than bytes */
 #define STATUS_PERIOD 10000000000   /* ns; as the reference */
 
-/* Halves and quarters of the export's memory: row groups, parts, open pages and codecs. All is
- * fixed at job start, never a reaction to free memory, so that equal settings make equal files. */
+/* Half of the export's memory is for row groups, three eighths for parts, the rest for open pages
+ * and codecs. A row group leaves at once: with less room for parts its range waits for the device,
+ * and two workers are 1.5 times one instead of 1.8. All is fixed at job start, never a reaction to
+ * free memory, so that equal settings make equal files. */
 struct sli_memory_plan sli_memory_plan(uint64_t memory_bytes, uint32_t worker_count,
                                        uint64_t part_bytes_min)
 {
@@ -28,10 +31,94 @@ struct sli_memory_plan sli_memory_plan(uint64_t memory_bytes, uint32_t worker_co
     uint64_t group = memory_bytes / 2 / plan.worker_count;
     plan.group_bytes = SL_MIN(SL_MAX(group, (uint64_t)GROUP_MIN), (uint64_t)GROUP_MAX);
     /* At least two parts a worker, or a worker could wait for itself. */
-    uint64_t part = memory_bytes / 4 / (2 * plan.worker_count) & ~(uint64_t)(PART_MIN - 1);
+    uint64_t part = memory_bytes / 8 / (2 * plan.worker_count) & ~(uint64_t)(PART_MIN - 1);
     plan.part_bytes = SL_MIN(SL_MAX(part, part_min), SL_MAX(part_min, (uint64_t)PART_MAX));
-    plan.parts_budget = SL_MAX(memory_bytes / 4, 2 * plan.worker_count * plan.part_bytes);
+    plan.parts_budget = SL_MAX(memory_bytes / 8 * 3, 2 * plan.worker_count * plan.part_bytes);
     return plan;
+}
+
+static int64_t ms_since(const struct sli_job *job, int64_t mono_ns)
+{
+    return (sl_clock_mono_ns(job->ex->opts.clock) - mono_ns) / 1000000;
+}
+
+/* ---- log lines, with the words and facts of the reference ---- */
+
+static void log_scan(const struct sli_job *job, const struct sli_shard_job *s)
+{
+    sl_log(SL_INFO, "export_participant", "starting shard scan", SL_F_STR("export_id", job->id),
+           SL_F_STR("class", s->shard.class_name), SL_F_STR("shard", s->shard.name),
+           SL_F_INT("estimated_objects", s->shard.object_count),
+           SL_F_INT("ranges", s->range_count));
+}
+
+static void log_upload(const struct sli_job *job, const struct sli_range *range, int64_t ms)
+{
+    const struct sl_shard *s = &job->shards[range->shard_idx].shard;
+    SL_AUTO(sl_buf) file = SL_BUF_EMPTY;
+    sli_file_name(job, range, &file);
+    sl_log(SL_INFO, "export_upload", "upload completed", SL_F_STR("export_id", job->id),
+           SL_F_STR("class", s->class_name), SL_F_STR("shard", s->name),
+           SL_F_STR("file", sl_buf_str(&file)), SL_F_INT("duration_ms", ms));
+}
+
+static void log_shard(const struct sli_job *job, const struct sli_shard_job *s)
+{
+    sl_log(SL_INFO, "export_participant", "shard export completed", SL_F_STR("export_id", job->id),
+           SL_F_STR("class", s->shard.class_name), SL_F_STR("shard", s->shard.name),
+           SL_F_INT("objects", atomic_load(&s->rows)),
+           SL_F_INT("duration_ms", ms_since(job, atomic_load(&s->begun_ns))));
+}
+
+static void log_range_failure(const struct sli_job *job, const struct sli_range *range,
+                              bool is_scan, int64_t ms, const char *why)
+{
+    const struct sl_shard *s = &job->shards[range->shard_idx].shard;
+    SL_AUTO(sl_buf) text = SL_BUF_EMPTY;
+    SL_AUTO(sl_buf) file = SL_BUF_EMPTY;
+    sl_buf_addf(&text, "%s failed: %s", is_scan ? "shard scan" : "upload", why);
+    sli_file_name(job, range, &file);
+    sl_log(SL_ERROR, is_scan ? "export_participant" : "export_upload", sl_buf_cstr(&text),
+           SL_F_STR("export_id", job->id), SL_F_STR("class", s->class_name),
+           SL_F_STR("shard", s->name), SL_F_STR("file", sl_buf_str(&file)),
+           SL_F_INT("duration_ms", ms));
+}
+
+static void log_end(struct sli_job *job, enum sl_export_state end)
+{
+    uint64_t rows = atomic_load_explicit(&job->rows, memory_order_relaxed);
+    const char *message = end == SL_EXPORT_SUCCESS    ? "participant export completed successfully"
+                          : end == SL_EXPORT_CANCELED ? "participant aborted running export"
+                                                      : job->error.text + job->error_prefix;
+    sl_log(end == SL_EXPORT_FAILED ? SL_ERROR : SL_INFO, "export_participant", message,
+           SL_F_STR("export_id", job->id), SL_F_STR("node", job->ex->node_name),
+           SL_F_TEXT("status", sl_export_state_name(end)), SL_F_INT("objects", rows),
+           SL_F_INT("files", atomic_load(&job->files_done)),
+           SL_F_INT("duration_ms", ms_since(job, job->started_mono_ns)));
+}
+
+/* ---- ranges ---- */
+
+static sl_rc run_range(struct sli_job *job, const struct sli_range *range, struct sl_err *err)
+{
+    struct sli_shard_job *shard = &job->shards[range->shard_idx];
+    struct sli_range_outcome outcome = {0};
+    int64_t none = 0, begun = sl_clock_mono_ns(job->ex->opts.clock);
+    if (atomic_compare_exchange_strong(&shard->begun_ns, &none, SL_MAX(begun, 1))) {
+        log_scan(job, shard);
+    }
+    sl_stat_add(SL_STAT_RANGES_RUNNING, 1);
+    sl_rc rc = sli_range_run(job, range, &outcome, err);
+    sl_stat_sub(SL_STAT_RANGES_RUNNING, 1);
+    if (rc == SL_OK) {
+        sl_stat_add(SL_STAT_RANGES, 1);
+    }
+    if (rc == SL_OK && outcome.has_file) {
+        log_upload(job, range, ms_since(job, begun));
+    } else if (rc != SL_OK && rc != SL_ECANCELED) {
+        log_range_failure(job, range, outcome.is_scan, ms_since(job, begun), sl_err_text(err, rc));
+    }
+    return rc;
 }
 
 static void run_ranges(void *arg)
@@ -44,7 +131,7 @@ static void run_ranges(void *arg)
         }
         const struct sli_range *range = &job->ranges[n];
         struct sl_err err = {0};
-        sl_rc rc = sli_range_run(job, range, &err);
+        sl_rc rc = run_range(job, range, &err);
         if (rc != SL_OK) {
             if (rc != SL_ECANCELED) {
                 sli_job_fail(job, range->shard_idx, &err, rc);
@@ -52,8 +139,11 @@ static void run_ranges(void *arg)
             return;
         }
         struct sli_shard_job *shard = &job->shards[range->shard_idx];
-        atomic_fetch_sub_explicit(&shard->ranges_left, 1, memory_order_release);
+        bool is_last = atomic_fetch_sub_explicit(&shard->ranges_left, 1, memory_order_acq_rel) == 1;
         atomic_fetch_add_explicit(&job->ranges_done, 1, memory_order_relaxed);
+        if (is_last) {
+            log_shard(job, shard);
+        }
     }
 }
 
@@ -84,7 +174,7 @@ static void check_counts(struct sli_job *job)
     if (atomic_load_explicit(&job->ranges_done, memory_order_acquire) != job->range_count) {
         sl_rc rc = SL_FAIL(&err, SL_EINTERNAL, "not every range was written");
         sli_job_fail(job, UINT32_MAX, &err, rc);
-    } else if (rows != job->objects_total) {
+    } else if (!job->is_total_estimated && rows != job->objects_total) {
         sl_rc rc =
             SL_FAIL(&err, SL_ECORRUPT, "%llu rows were written, the store counts %llu objects",
                     (unsigned long long)rows, (unsigned long long)job->objects_total);
@@ -108,22 +198,6 @@ static enum sl_export_state decide_end(struct sli_job *job)
     job->finished_ns = sl_clock_wall_ns(job->ex->opts.clock);
     sl_mutex_unlock(&job->mu);
     return end;
-}
-
-static void log_end(struct sli_job *job, enum sl_export_state end)
-{
-    uint64_t rows = atomic_load_explicit(&job->rows, memory_order_relaxed);
-    int64_t ms = (sl_clock_mono_ns(job->ex->opts.clock) - job->started_mono_ns) / 1000000;
-    if (end == SL_EXPORT_SUCCESS) {
-        sl_log(SL_INFO, "export_participant", "participant export completed successfully",
-               SL_F_STR("export_id", job->id), SL_F_INT("objects", rows),
-               SL_F_INT("files", atomic_load(&job->files_done)), SL_F_INT("duration_ms", ms));
-    } else {
-        sl_log(end == SL_EXPORT_CANCELED ? SL_WARN : SL_ERROR, "export_participant",
-               "export ended without success", SL_F_STR("export_id", job->id),
-               SL_F_TEXT("status", sl_export_state_name(end)), SL_F_TEXT("error", job->error.text),
-               SL_F_INT("objects", rows), SL_F_INT("duration_ms", ms));
-    }
 }
 
 static sl_rc put_records(struct sli_job *job, enum sl_export_state end, struct sl_err *err)
@@ -151,6 +225,11 @@ static void store_end(struct sli_job *job)
         SL_IGNORE(put_records(job, end, NULL), "best effort after a failed record");
     }
     log_end(job, end);
+    sl_stat_add(end == SL_EXPORT_SUCCESS    ? SL_STAT_EXPORTS_SUCCESS
+                : end == SL_EXPORT_CANCELED ? SL_STAT_EXPORTS_CANCELED
+                                            : SL_STAT_EXPORTS_FAILED,
+                1);
+    sl_histogram_add(SL_HISTOGRAM_EXPORT, sl_clock_mono_ns(job->ex->opts.clock) - job->run_mono_ns);
 }
 
 static void free_slot(struct sli_job *job)
@@ -158,6 +237,7 @@ static void free_slot(struct sli_job *job)
     struct sl_exports *ex = job->ex;
     sl_mutex_lock(&ex->mu);
     ex->is_slot_taken = false;
+    sl_stat_set(SL_STAT_EXPORT_RUNNING, 0);
     sl_mutex_unlock(&ex->mu);
     sl_mutex_lock(&job->mu);
     job->is_done = true;
@@ -196,12 +276,14 @@ static sl_rc start(struct sli_job *job, struct sl_err *err)
 {
     struct sli_memory_plan plan = sli_memory_plan(job->settings.memory_bytes, job->parallelism,
                                                   job->backend->ops->part_rule.bytes_min);
+    job->run_mono_ns = sl_clock_mono_ns(job->ex->opts.clock);
     job->worker_count = plan.worker_count;
     job->group_bytes = plan.group_bytes;
     job->part_bytes = plan.part_bytes;
     uint32_t uploaders = SL_MAX(4U, 2 * job->worker_count);
     SL_TRY(sl_workers_new("upload", uploaders, 2 * uploaders, &job->uploaders, err));
     SL_TRY(sl_budget_new(plan.parts_budget, &job->parts, err));
+    sl_budget_watch(job->parts, SL_BUDGET_PARTS);
     sl_mutex_lock(&job->mu);
     sli_job_move_locked(job, SL_EXPORT_TRANSFERRING);
     sl_mutex_unlock(&job->mu);

@@ -7,11 +7,12 @@
 
 #include "base/crypto.h"
 #include "base/log.h"
+#include "base/stats.h"
 #include "base/str.h"
 #include "export/export_int.h"
 
 #define ID_MAX     128
-#define RECENT_MAX 16 /* ended jobs kept; each may hold 10^4 shards */
+#define RECENT_MAX 16 /* jobs kept; each may hold 10^4 shards */
 
 static sl_rc open_filesystem(struct sl_str name, struct sl_str root, struct sl_backend **ret,
                              struct sl_err *err)
@@ -274,6 +275,7 @@ static sl_rc take_slot(struct sli_job *job, struct sl_err *err)
                      SL_STR_ARG(ex->node_name), ex->slot_id);
     } else {
         ex->is_slot_taken = true;
+        sl_stat_set(SL_STAT_EXPORT_RUNNING, 1);
         memcpy(ex->slot_id, job->id.ptr, job->id.len);
         ex->slot_id[job->id.len] = '\0';
     }
@@ -285,10 +287,12 @@ static void give_slot(struct sl_exports *ex)
 {
     sl_mutex_lock(&ex->mu);
     ex->is_slot_taken = false;
+    sl_stat_set(SL_STAT_EXPORT_RUNNING, 0);
     sl_mutex_unlock(&ex->mu);
 }
 
-static sl_rc freeze_and_plan(struct sli_job *job, struct sl_err *err)
+static sl_rc freeze_and_plan(struct sli_job *job, const struct sl_export_request *request,
+                             struct sl_err *err)
 {
     struct sl_source *src = job->ex->opts.source;
     sl_rc rc = src->ops->freeze(src, job->freeze_name, &job->frozen, err);
@@ -297,7 +301,7 @@ static sl_rc freeze_and_plan(struct sli_job *job, struct sl_err *err)
                       SL_STR_ARG(job->ex->node_name));
         return rc;
     }
-    return sli_plan(job, err);
+    return sli_plan(job, request, err);
 }
 
 /* Writes the record that takes the id. */
@@ -340,15 +344,59 @@ static void undo_claim(struct sli_job *job, bool is_claim_tried)
     }
 }
 
+/* The steps of the reference's coordinator, all on this node: "prepare" is everything up to the
+ * plan, "commit" the record that takes the id. */
 static void log_start(const struct sli_job *job)
 {
     sl_log(SL_INFO, "export", "starting export", SL_F_STR("export_id", job->id),
-           SL_F_STR("backend", job->backend_name), SL_F_STR("path", job->place),
-           SL_F_INT("class_count", job->class_count), SL_F_INT("snapshots", job->shard_count),
-           SL_F_INT("ranges", job->range_count), SL_F_INT("estimated_objects", job->objects_total),
-           SL_F_INT("parallelism", job->parallelism),
-           SL_F_INT("prepare_ms",
-                    (sl_clock_mono_ns(job->ex->opts.clock) - job->started_mono_ns) / 1000000));
+           SL_F_INT("class_count", job->class_count),
+           SL_F_LIST("classes", job->classes, job->class_count),
+           SL_F_STR("backend", job->backend_name), SL_F_STR("path", job->place));
+    sl_log(SL_INFO, "export_participant", "participant prepared for export",
+           SL_F_STR("export_id", job->id), SL_F_STR("node", job->ex->node_name));
+}
+
+static uint32_t count_skipped(const struct sli_job *job)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < job->shard_count; i++) {
+        n += job->shards[i].shard.skip_reason.len > 0;
+    }
+    return n;
+}
+
+static void log_snapshot(const struct sli_job *job, int64_t ms)
+{
+    uint32_t skipped = count_skipped(job);
+    sl_log(SL_INFO, "export", "prepare phase completed", SL_F_STR("export_id", job->id),
+           SL_F_INT("nodes", 1), SL_F_INT("duration_ms", ms));
+    sl_log(SL_INFO, "export_participant", "snapshot phase completed",
+           SL_F_STR("export_id", job->id), SL_F_STR("node", job->ex->node_name),
+           SL_F_INT("snapshots", job->shard_count - skipped), SL_F_INT("skipped", skipped),
+           SL_F_INT("duration_ms", ms));
+}
+
+static void log_commit(const struct sli_job *job, int64_t prepare_ms, int64_t commit_ms)
+{
+    sl_log(SL_INFO, "export_participant", "participant starting export",
+           SL_F_STR("export_id", job->id), SL_F_STR("node", job->ex->node_name),
+           SL_F_LIST("classes", job->classes, job->class_count),
+           SL_F_INT("estimated_objects", job->objects_total), SL_F_INT("ranges", job->range_count),
+           SL_F_INT("parallelism", job->parallelism));
+    sl_log(SL_INFO, "export", "multi-node export committed on all nodes",
+           SL_F_STR("export_id", job->id), SL_F_INT("nodes", 1), SL_F_INT("prepare_ms", prepare_ms),
+           SL_F_INT("commit_ms", commit_ms));
+}
+
+static void log_refused(const struct sli_job *job, sl_rc rc, const struct sl_err *err)
+{
+    sl_log(SL_ERROR, "export", "the export could not be started", SL_F_STR("export_id", job->id),
+           SL_F_TEXT("error", sl_err_text(err, rc)));
+}
+
+static int64_t ms_of(const struct sli_job *job)
+{
+    return (sl_clock_mono_ns(job->ex->opts.clock) - job->started_mono_ns) / 1000000;
 }
 
 static sl_rc prepare(struct sli_job *job, const struct sl_export_settings *settings,
@@ -361,18 +409,23 @@ static sl_rc prepare(struct sli_job *job, const struct sl_export_settings *setti
 }
 
 /* Holds the slot; gives it back on failure. */
-static sl_rc start_job(struct sli_job *job, struct sl_buf *out, struct sl_err *err)
+static sl_rc start_job(struct sli_job *job, const struct sl_export_request *request,
+                       struct sl_buf *out, struct sl_err *err)
 {
     bool is_claim_tried = false;
+    int64_t prepare_ms = 0;
+    log_start(job);
     sl_rc rc = sli_journal_put(job, SL_EXPORT_STARTED, false, err);
     if (rc == SL_OK) {
-        rc = freeze_and_plan(job, err);
+        rc = freeze_and_plan(job, request, err);
     }
     if (rc == SL_OK) {
         sli_created_reply(job, out);
         rc = sl_buf_done(out, err);
     }
     if (rc == SL_OK) {
+        prepare_ms = ms_of(job);
+        log_snapshot(job, prepare_ms);
         is_claim_tried = true;
         rc = claim(job, err);
     }
@@ -380,9 +433,12 @@ static sl_rc start_job(struct sli_job *job, struct sl_buf *out, struct sl_err *e
         undo_claim(job, is_claim_tried);
         sl_frozen_release(sl_move(&job->frozen), true);
         give_slot(job->ex);
+        log_refused(job, rc, err);
         return rc;
     }
-    log_start(job);
+    log_commit(job, prepare_ms, ms_of(job) - prepare_ms);
+    sl_histogram_add(SL_HISTOGRAM_COORDINATION,
+                     sl_clock_mono_ns(job->ex->opts.clock) - job->started_mono_ns);
     add_job(job->ex, job); /* known from here on, before anything of it runs */
     return sli_runner_start(job, err);
 }
@@ -402,11 +458,35 @@ sl_rc sl_export_create(struct sl_exports *ex, const struct sl_export_settings *s
         rc = take_slot(job, err);
     }
     if (rc == SL_OK) {
-        rc = start_job(job, out, err);
+        rc = start_job(job, request, out, err);
     }
     if (rc != SL_OK) {
         out->len = out_len;
     }
+    give_job(job);
+    return rc;
+}
+
+sl_rc sl_export_preview(struct sl_exports *ex, const struct sl_export_settings *settings,
+                        const struct sl_export_request *request, struct sl_buf *out,
+                        struct sl_err *err)
+{
+    struct sli_job *job = sli_job_new(ex);
+    if (job == NULL) {
+        return SL_NOMEM(err);
+    }
+    sl_rc rc = fill_job(job, settings, request, err);
+    if (rc == SL_OK) {
+        rc = sli_select(ex->opts.source, request, job, err);
+    }
+    if (rc == SL_OK) {
+        rc = freeze_and_plan(job, request, err);
+    }
+    if (rc == SL_OK) {
+        sli_plan_json(job, out);
+        rc = sl_buf_done(out, err);
+    }
+    sl_frozen_release(sl_move(&job->frozen), true);
     give_job(job);
     return rc;
 }
@@ -422,7 +502,8 @@ static bool is_being_made(struct sl_exports *ex, struct sl_str id)
     return is_it;
 }
 
-/* The record on the backend of an export this process does not hold. */
+/* The record on the backend of an export this process does not hold: where the journal says it
+ * wrote, else where exports are written now. */
 static sl_rc read_stored(struct sl_exports *ex, const struct sl_export_settings *settings,
                          struct sl_str backend, struct sl_str id, bool is_listing,
                          struct sl_buf *out, struct sl_err *err)
@@ -437,7 +518,9 @@ static sl_rc read_stored(struct sl_exports *ex, const struct sl_export_settings 
     SL_AUTO(sl_buf) key = SL_BUF_EMPTY;
     SL_AUTO(sl_buf) text = SL_BUF_EMPTY;
     SL_AUTO(sl_buf) place = SL_BUF_EMPTY;
-    SL_TRY(ex->open_backend(backend, settings->path, &be, err));
+    SL_AUTO(sl_buf) root = SL_BUF_EMPTY;
+    SL_TRY(sli_journal_root(ex, id, backend, &root, err));
+    SL_TRY(ex->open_backend(backend, root.len > 0 ? sl_buf_str(&root) : settings->path, &be, err));
     sl_buf_addf(&key, "%.*s/%s", SL_STR_ARG(id), SLI_METADATA_KEY);
     SL_TRY(sl_buf_done(&key, err));
     sl_rc rc = sl_backend_get(be, sl_buf_str(&key), SLI_METADATA_MAX, &text, err);
@@ -451,6 +534,17 @@ static sl_rc read_stored(struct sl_exports *ex, const struct sl_export_settings 
     be->ops->describe(be, id, &place);
     SL_TRY(sl_buf_done(&place, err));
     return sli_stored_reply(ex, sl_buf_view(&text), sl_buf_str(&place), is_listing, out, err);
+}
+
+bool sl_export_is_at_hand(struct sl_exports *ex, struct sl_str id, uint32_t shards_max)
+{
+    struct sli_job *job = take_job(ex, id);
+    if (job == NULL) {
+        return false;
+    }
+    bool is_small = job->shard_count <= shards_max;
+    give_job(job);
+    return is_small;
 }
 
 sl_rc sl_export_status(struct sl_exports *ex, const struct sl_export_settings *settings,
@@ -469,6 +563,57 @@ sl_rc sl_export_status(struct sl_exports *ex, const struct sl_export_settings *s
     SL_TRY(read_stored(ex, settings, backend, id, false, out, err));
     sl_buf_add_u8(out, '\n');
     return sl_buf_done(out, err);
+}
+
+/* From a job's list or a reply's JSON array. */
+static sl_rc copy_names(struct sl_arena *arena, const struct sl_str *names, uint32_t count,
+                        struct sl_str **ret, uint32_t *ret_count, struct sl_err *err)
+{
+    struct sl_str *copy = sl_arena_array(arena, struct sl_str, (size_t)count + 1);
+    for (uint32_t i = 0; copy != NULL && i < count; i++) {
+        copy[i] = sl_arena_str(arena, names[i]);
+        copy = copy[i].ptr == NULL ? NULL : copy;
+    }
+    if (copy == NULL) {
+        return SL_NOMEM(err);
+    }
+    *ret = copy;
+    *ret_count = count;
+    return SL_OK;
+}
+
+static sl_rc stored_classes(struct sl_arena *arena, const struct sl_buf *reply, struct sl_str **ret,
+                            uint32_t *ret_count, struct sl_err *err)
+{
+    json_t *doc = json_loadb((const char *)reply->ptr, reply->len, 0, NULL);
+    json_t *list = json_object_get(doc, "classes");
+    uint32_t count = (uint32_t)json_array_size(list);
+    struct sl_str *names = sl_arena_array(arena, struct sl_str, (size_t)count + 1);
+    for (uint32_t i = 0; names != NULL && i < count; i++) {
+        names[i] = sl_str_from(json_string_value(json_array_get(list, i)));
+    }
+    sl_rc rc = doc == NULL || names == NULL ? SL_NOMEM(err)
+                                            : copy_names(arena, names, count, ret, ret_count, err);
+    json_decref(doc);
+    return rc;
+}
+
+sl_rc sl_export_classes(struct sl_exports *ex, const struct sl_export_settings *settings,
+                        struct sl_str backend, struct sl_str id, struct sl_arena *arena,
+                        struct sl_str **ret, uint32_t *ret_count, struct sl_err *err)
+{
+    struct sli_job *job = take_job(ex, id);
+    if (job != NULL && sli_is_backend(job, backend)) {
+        sl_rc rc = copy_names(arena, job->classes, job->class_count, ret, ret_count, err);
+        give_job(job);
+        return rc;
+    }
+    if (job != NULL) {
+        give_job(job);
+    }
+    SL_AUTO(sl_buf) reply = SL_BUF_EMPTY;
+    SL_TRY(read_stored(ex, settings, backend, id, true, &reply, err));
+    return stored_classes(arena, &reply, ret, ret_count, err);
 }
 
 static sl_rc finished(struct sl_err *err)
@@ -524,6 +669,18 @@ struct listing {
     json_t *found; /* array of [startedAt, reply] */
 };
 
+static sl_rc add_found(const struct listing *l, const struct sl_buf *reply, struct sl_err *err)
+{
+    SL_TRY(sl_buf_done(reply, err));
+    json_t *doc = json_loadb((const char *)reply->ptr, reply->len, 0, NULL);
+    if (doc == NULL) {
+        return SL_NOMEM(err);
+    }
+    (void)json_object_del(doc, "shardStatus");
+    (void)json_array_append_new(l->found, doc);
+    return SL_OK;
+}
+
 static sl_rc list_one(void *arg, struct sl_str key, uint64_t size SL_UNUSED, struct sl_err *err)
 {
     struct listing *l = arg;
@@ -542,13 +699,30 @@ static sl_rc list_one(void *arg, struct sl_str key, uint64_t size SL_UNUSED, str
             return rc == SL_ENOMEM ? rc : SL_OK;
         }
     }
-    json_t *doc = json_loadb((const char *)reply.ptr, reply.len, 0, NULL);
-    if (doc == NULL) {
-        return SL_NOMEM(err);
+    return add_found(l, &reply, err);
+}
+
+/* Exports this process holds that wrote elsewhere, before the settings changed. */
+static sl_rc list_elsewhere(const struct listing *l, struct sl_err *err)
+{
+    struct sli_job *jobs[RECENT_MAX];
+    uint32_t count = 0;
+    sl_mutex_lock(&l->ex->mu);
+    for (struct sli_job *job = l->ex->jobs; job != NULL; job = job->next) {
+        if (!sl_str_eq(job->root, l->settings->path) && sli_is_backend(job, l->backend)) {
+            job->refs++;
+            jobs[count++] = job;
+        }
     }
-    (void)json_object_del(doc, "shardStatus");
-    (void)json_array_append_new(l->found, doc);
-    return SL_OK;
+    sl_mutex_unlock(&l->ex->mu);
+    sl_rc rc = SL_OK;
+    for (uint32_t i = 0; i < count; i++) {
+        SL_AUTO(sl_buf) reply = SL_BUF_EMPTY;
+        sli_status_reply(jobs[i], &reply);
+        rc = rc == SL_OK ? add_found(l, &reply, err) : rc;
+        give_job(jobs[i]);
+    }
+    return rc;
 }
 
 static int newest_first(const void *a, const void *b)
@@ -593,6 +767,9 @@ sl_rc sl_export_list(struct sl_exports *ex, const struct sl_export_settings *set
         rc = SL_OK; /* nothing was exported yet */
     }
     if (rc == SL_OK) {
+        rc = list_elsewhere(&l, err);
+    }
+    if (rc == SL_OK) {
         rc = print_listing(l.found, out, err);
     }
     json_decref(l.found);
@@ -604,7 +781,7 @@ sl_rc sl_export_list(struct sl_exports *ex, const struct sl_export_settings *set
 static void copy_progress(struct sli_job *job, struct sl_export_progress *ret)
 {
     *ret = (struct sl_export_progress){
-        .objects_total = job->objects_total,
+        .objects_total = sli_objects_total(job, false),
         .objects_done = atomic_load_explicit(&job->rows, memory_order_relaxed),
         .bytes_written = SL_MAX(atomic_load_explicit(&job->file_bytes, memory_order_relaxed),
                                 atomic_load_explicit(&job->sent_bytes, memory_order_relaxed)),

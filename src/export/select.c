@@ -100,6 +100,18 @@ static sl_rc take_named(struct sli_job *job, const struct names *known, const st
     return SL_OK;
 }
 
+static void drop_invisible(const struct sl_export_request *request, struct sl_str *all,
+                           uint32_t *count)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < *count; i++) {
+        if (request->is_visible == NULL || request->is_visible(request->visible_arg, all[i])) {
+            all[kept++] = all[i];
+        }
+    }
+    *count = kept;
+}
+
 static sl_rc select_classes(struct sl_source *src, const struct sl_export_request *request,
                             struct sli_job *job, struct sl_arena *scratch, struct sl_err *err)
 {
@@ -110,6 +122,7 @@ static sl_rc select_classes(struct sl_source *src, const struct sl_export_reques
     uint32_t list_count = is_include ? request->include_count : request->exclude_count;
     struct names known = {0}, named = {0};
     SL_TRY(src->ops->classes(src, scratch, &all, &all_count, err));
+    drop_invisible(request, all, &all_count);
     SL_TRY(sort(scratch, all, all_count, &known, err));
     SL_TRY(sort(scratch, list, list_count, &named, err));
     job->classes = sl_arena_array(&job->arena, struct sl_str, (size_t)all_count + 1);

@@ -31,7 +31,9 @@ sl_rc sli_fs_write_failed(const struct sli_fs *fs, sl_rc rc, struct sl_err *err)
     case SL_ETIMEOUT:
     case SL_ECONFLICT:
     case SL_ETOOBIG:
+    case SL_ETOOMANY:
     case SL_EREFUSED:
+    case SL_EUNSUPPORTED:
     case SL_EINTERNAL:
     case SL_ECORRUPT:
     case SL_ENOMEM:

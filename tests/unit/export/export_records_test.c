@@ -114,7 +114,7 @@ static void first_record_says_started_without_an_end(void **state)
     job->parallelism = 1;
     assert_int_equal(sli_select(w->source, &all, job, &w->err), SL_OK);
     assert_int_equal(w->source->ops->freeze(w->source, SL_STR("v"), &job->frozen, NULL), SL_OK);
-    assert_int_equal(sli_plan(job, &w->err), SL_OK);
+    assert_int_equal(sli_plan(job, &(struct sl_export_request){0}, &w->err), SL_OK);
     begin(w);
     sli_metadata_write(job, &w->out);
     assert_string_equal(sl_buf_cstr(&w->out), "{\n"

@@ -520,6 +520,43 @@ static void running_export_is_known_whatever_the_settings_say_now(void **state)
     expect_state(await(w, "x"), SL_EXPORT_SUCCESS);
 }
 
+/* Destinations by their root: what the fixture shares, and one that holds nothing. */
+static sl_rc open_by_root(struct sl_str name, struct sl_str root, struct sl_backend **ret,
+                          struct sl_err *err)
+{
+    if (sl_str_is(root, "/elsewhere")) {
+        return sl_backend_mem_open(ret, err);
+    }
+    return open_shared(name, root, ret, err);
+}
+
+static void exports_are_found_where_they_wrote(void **state)
+{
+    struct world *w = *state;
+    struct sl_err *err = &w->err;
+    movies(w);
+    world_reopen_with(w, open_by_root);
+    expect_ok(w, create(w, "x"));
+    expect_state(await(w, "x"), SL_EXPORT_SUCCESS);
+    w->settings.path = SL_STR("/elsewhere");
+    for (int restarted = 0; restarted < 2; restarted++) {
+        expect_ok(w, status(w, "x"));
+        assert_non_null(strstr(sl_buf_cstr(&w->out), "\"status\":\"SUCCESS\""));
+        assert_non_null(strstr(sl_buf_cstr(&w->out), "\"path\":\"memory:x\""));
+        assert_int_equal(
+            sl_export_cancel(w->ex, &w->settings, SL_STR("filesystem"), SL_STR("x"), err),
+            SL_ECONFLICT);
+        assert_int_equal(status(w, "y"), SL_ENOTFOUND);
+        sl_buf_clear(&w->out);
+        assert_int_equal(sl_export_list(w->ex, &w->settings, SL_STR("filesystem"), &w->out, err),
+                         SL_OK);
+        /* The list is of the place of now, and of what this process still holds. */
+        assert_int_equal(strstr(sl_buf_cstr(&w->out), "\"id\":\"x\"") != NULL, restarted == 0);
+        world_reopen_with(w, open_by_root);
+    }
+    assert_int_equal(create(w, "x"), SL_ECONFLICT);
+}
+
 static void unknown_ids_are_not_found(void **state)
 {
     struct world *w = *state;
@@ -815,6 +852,7 @@ int main(void)
         T(status_is_live),
         T(poll_writes_nothing),
         T(running_export_is_known_whatever_the_settings_say_now),
+        T(exports_are_found_where_they_wrote),
         T(unknown_ids_are_not_found),
         T(damaged_record_is_an_error_of_its_own),
         T(old_exports_are_told_from_their_records),
