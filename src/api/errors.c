@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/log.h"
+
 void sli_reply_code(struct sli_call *c, int code, const char *fmt, ...)
 {
     char text[1024];
@@ -37,6 +39,11 @@ void sli_reply_error(struct sli_call *c, sl_rc rc, const struct sl_err *err)
     }
     sl_buf_clear(&c->out);
     c->status = sl_rc_http(rc);
+    if (c->status >= 500 && rc != SL_EREFUSED && rc != SL_EUNSUPPORTED) { /* not the client's */
+        sl_log(SL_ERROR, "request", "a request failed", SL_F_STR("method", c->method),
+               SL_F_STR("path", c->path), SL_F_INT("status", c->status),
+               SL_F_TEXT("error", sl_err_text(err, rc)), SL_F_STR("request_id", c->request_id));
+    }
     struct sl_json w = sl_json_over(&c->out);
     sl_json_obj(&w);
     if (c->is_schema && c->status == 422) {

@@ -1,5 +1,6 @@
 /* What every client asks first: meta, live, ready, links, nodes. */
 #include "api/api_int.h"
+#include "api/jwks.h"
 
 sl_rc sli_get_root(struct sli_call *c, struct sl_err *err SL_UNUSED)
 {
@@ -23,10 +24,11 @@ sl_rc sli_get_meta(struct sli_call *c, struct sl_err *err SL_UNUSED)
     struct sl_json w = sl_json_over(&c->out);
     sl_json_obj(&w);
     sl_json_key(&w, "grpcMaxMessageSize");
-    sl_json_i64(&w, 104858000);
+    sl_json_i64(&w, (int64_t)sl_grpc_message_max(c->opts));
     sl_json_key(&w, "hostname");
     SL_AUTO(sl_buf) host = SL_BUF_EMPTY;
-    sl_buf_addf(&host, "http://%s:%u", c->opts->host, c->opts->port);
+    sl_buf_addf(&host, "%s://%s:%u", c->opts->tls == NULL ? "http" : "https", c->opts->host,
+                c->opts->port);
     sl_json_str(&w, sl_buf_str(&host));
     sl_json_key(&w, "modules");
     sl_json_obj(&w);
@@ -50,9 +52,41 @@ sl_rc sli_get_ready(struct sli_call *c, struct sl_err *err SL_UNUSED)
     return SL_OK;
 }
 
-sl_rc sli_get_openid(struct sli_call *c, struct sl_err *err SL_UNUSED)
+static void add_scopes(struct sl_json *w, const char *scopes)
 {
-    c->status = 404; /* no OIDC: clients take an empty 404 as "no authentication" */
+    sl_json_key(w, "scopes");
+    sl_json_arr(w);
+    for (const char *at = scopes; *at != '\0';) {
+        size_t len = strcspn(at, ",");
+        struct sl_str scope = sl_str_trim((struct sl_str){at, len});
+        if (scope.len > 0) {
+            sl_json_str(w, scope);
+        }
+        at += len + (at[len] == ',');
+    }
+    sl_json_arr_end(w);
+}
+
+/* Where clients log in. Without OIDC an empty 404, which they take as "no authentication". */
+sl_rc sli_get_openid(struct sli_call *c, struct sl_err *err)
+{
+    const struct sl_jwks_opts *o = c->opts->oidc;
+    if (o == NULL) {
+        c->status = 404;
+        return SL_OK;
+    }
+    SL_AUTO(sl_buf) href = SL_BUF_EMPTY;
+    sl_jwks_discovery_url(o->oidc.issuer, &href);
+    SL_TRY(sl_buf_done(&href, err));
+    struct sl_json w = sl_json_over(&c->out);
+    sl_json_obj(&w);
+    sl_json_key(&w, "clientId");
+    sl_json_text(&w, o->oidc.client_id);
+    sl_json_key(&w, "href");
+    sl_json_str(&w, sl_buf_str(&href));
+    add_scopes(&w, o->scopes);
+    sl_json_obj_end(&w);
+    sl_buf_add_u8(&c->out, '\n');
     return SL_OK;
 }
 
@@ -88,15 +122,17 @@ sl_rc sli_get_nodes(struct sli_call *c, struct sl_err *err)
     sl_json_key(&w, "name");
     sl_json_text(&w, c->opts->node_name);
     sl_json_key(&w, "operationalMode");
-    sl_json_text(&w, "ReadWrite");
+    sl_json_text(&w, c->opts->foreign == NULL ? "ReadWrite" : "ReadOnly");
     if (is_verbose) {
-        SL_TRY(add_details(c, &w, err));
+        SL_TRY(c->opts->foreign == NULL ? add_details(c, &w, err)
+                                        : sli_foreign_details(c, &w, err));
     } else {
         sl_json_key(&w, "shards");
         sl_json_null(&w);
     }
     sl_json_key(&w, "status");
-    sl_json_text(&w, "HEALTHY");
+    bool is_ready = atomic_load_explicit(c->is_ready, memory_order_acquire);
+    sl_json_text(&w, is_ready ? "HEALTHY" : "UNHEALTHY");
     sl_json_key(&w, "version");
     sl_json_text(&w, SL_API_WEAVIATE_VERSION);
     sl_json_obj_end(&w);

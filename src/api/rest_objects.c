@@ -3,6 +3,12 @@
 
 #include "base/num.h"
 
+static struct sl_str text_of(json_t *doc, const char *key)
+{
+    json_t *value = json_object_get(doc, key);
+    return (struct sl_str){json_string_value(value), json_string_length(value)};
+}
+
 static struct sl_db_where where(const struct sli_call *c)
 {
     return (struct sl_db_where){.class_name = c->segments[0], .tenant = sli_query(c, "tenant")};
@@ -74,6 +80,10 @@ sl_rc sli_get_objects(struct sli_call *c, struct sl_err *err)
 
 sl_rc sli_post_objects(struct sli_call *c, struct sl_err *err)
 {
+    struct sl_resource collection = {SL_ON_COLLECTIONS, {text_of(c->body, "class")}};
+    if (!sl_db_has_class(c->opts->db, collection.names[0])) { /* it would be made */
+        SL_TRY(sli_ask(&c->asker, SL_CREATE, &collection, err));
+    }
     return newline(c, sl_db_object_add(c->opts->db, c->body, &c->out, err));
 }
 
@@ -132,12 +142,56 @@ sl_rc sli_delete_reference(struct sli_call *c, struct sl_err *err)
         204);
 }
 
+/* As in the reference one object that may not be stored refuses the batch, before any of it is. */
+static sl_rc ask_objects(struct sli_call *c, struct sl_err *err)
+{
+    struct sli_asked last = {0};
+    json_t *objects = json_object_get(c->body, "objects"), *one = NULL;
+    size_t i = 0;
+    json_array_foreach(objects, i, one)
+    {
+        struct sl_str class_name = text_of(one, "class"), tenant = text_of(one, "tenant");
+        SL_TRY(sli_ask_store(&c->asker, c->opts->db, &last, class_name, tenant, err));
+    }
+    return SL_OK;
+}
+
+/* The class of "weaviate://localhost/Class/uuid/property"; all when it is not such a text, which
+ * the call itself refuses then. */
+static struct sl_str beacon_class(struct sl_str beacon)
+{
+    static const char scheme[] = "weaviate://localhost/";
+    size_t skip = sizeof(scheme) - 1;
+    if (!sl_str_starts(beacon, scheme)) {
+        return (struct sl_str){0};
+    }
+    struct sl_str rest = {beacon.ptr + skip, beacon.len - skip};
+    const char *slash = rest.len == 0 ? NULL : memchr(rest.ptr, '/', rest.len);
+    return slash == NULL ? (struct sl_str){0}
+                         : (struct sl_str){rest.ptr, (size_t)(slash - rest.ptr)};
+}
+
+static sl_rc ask_references(struct sli_call *c, struct sl_err *err)
+{
+    struct sli_asked last = {0};
+    json_t *one = NULL;
+    size_t i = 0;
+    json_array_foreach(c->body, i, one)
+    {
+        SL_TRY(sli_ask_update(&c->asker, &last, beacon_class(text_of(one, "from")),
+                              text_of(one, "tenant"), err));
+    }
+    return SL_OK;
+}
+
 sl_rc sli_batch_objects(struct sli_call *c, struct sl_err *err)
 {
+    SL_TRY(ask_objects(c, err));
     return newline(c, sl_db_batch_objects(c->opts->db, c->body, &c->out, err));
 }
 
 sl_rc sli_batch_references(struct sli_call *c, struct sl_err *err)
 {
+    SL_TRY(ask_references(c, err));
     return newline(c, sl_db_batch_references(c->opts->db, c->body, &c->out, err));
 }

@@ -9,6 +9,7 @@
  * of its connection, which for a suspended one is after the resume: a request is freed only then.
  */
 #include "api/api_int.h"
+#include "api/tls_int.h"
 
 #include <arpa/inet.h>
 #include <microhttpd.h>
@@ -24,26 +25,33 @@
 #include "base/workers.h"
 
 #define SERVER_THREADS 2
-#define QUEUE_MAX      1024        /* requests waiting for a worker; more are told 503 at once */
-#define HEADER_BYTES   (32 * 1024) /* of one connection: request line and headers */
+#define QUEUE_MAX      1024 /* requests waiting for a worker; more are told 503 at once */
+/* Of one connection: request line, headers and the piece of the body being read. An idle connection
+ * keeps 12 KiB with it, and kept 30 KiB with twice as much; large bodies cost the same CPU. */
+#define HEADER_BYTES   (16 * 1024)
 #define DISCARD_FACTOR 2    /* a too large body is read off up to this, so that the 413 arrives */
 #define TICKET_FIRST   4096 /* doubles from here; a thousand stalled bodies are 4 MiB */
 #define SLOW_MS        5000
-/* A body may take the time limit plus what its bytes need at this rate: less is a client that holds
- * memory for nothing, and no line in use is slower. */
-#define BODY_BYTES_PER_S (16 * 1024)
+/* Body and reply may take the time limit plus what their bytes need at this rate: less is a client
+ * that holds memory for nothing, and no line in use is slower. */
+#define BYTES_PER_S (16 * 1024)
+#define SWEEP_NS    1000000000 /* a time limit of seconds needs no finer look */
 /* Silence in mid-body. libmicrohttpd polls edge-triggered and misses a goodbye that comes together
  * with the last bytes, so what a vanished client holds is held this long. */
 #define BODY_SILENCE_S 10
 /* Parsed bodies are 2 to 5 times their text; requests above this wait for each other. */
-#define TREES_FACTOR 2
-#define DRAIN_NS     INT64_C(5000000000) /* at the stop, for clients slow to take replies */
+#define TREES_FACTOR   2
+#define REQUEST_ID     "X-Request-Id"
+#define REQUEST_ID_MAX 128
+#define DRAIN_NS       INT64_C(5000000000) /* at the stop, for clients slow to take replies */
 
 struct sl_api {
     struct sl_api_opts opts;
     struct MHD_Daemon *daemon;
     struct sl_workers *workers;
     struct sl_budget *bodies, *trees;
+    struct sli_guests guests;
+    uint32_t sweep_id; /* duty of the ticker; 0: none */
     atomic_bool is_ready;
     uint16_t port;
     struct sl_mutex mu; /* protects `locked`; the queue of the workers is taken under it */
@@ -59,6 +67,7 @@ enum phase { ARRIVING, WORKING, REPLYING };
 struct request {
     struct sl_api *api;
     struct MHD_Connection *connection;
+    struct sli_guest *guest; /* of the connection, borrowed */
     struct sli_call call;
     enum phase phase;
     uint64_t ticket;    /* bytes taken from the budget */
@@ -66,8 +75,42 @@ struct request {
     uint64_t expected;  /* bytes of the body as announced, 0 when it comes in chunks */
     int refusal;        /* status of a body that is not kept; 0: kept */
     bool is_open;       /* counted in locked.open */
-    int64_t begun_ns;
+    int64_t begun_ns, whole_ns;
 };
+
+/* ---- guests ---- */
+
+static int64_t due_after(const struct sl_api *api, uint64_t bytes)
+{
+    uint64_t s = api->opts.request_timeout_s + bytes / BYTES_PER_S;
+    return sl_clock_mono_ns(sl_clock_real()) + (int64_t)s * 1000000000;
+}
+
+static void on_connection(void *arg, struct MHD_Connection *connection, void **guest,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct sl_api *api = arg;
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED) { /* the socket is closed after this */
+        sl_stat_sub(SL_STAT_CONNECTIONS, 1);
+        sli_guest_leave(&api->guests, sl_move((struct sli_guest **)guest));
+        return;
+    }
+    sl_stat_add(SL_STAT_CONNECTIONS, 1);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    *guest = sli_guest_enter(&api->guests, info->connect_fd, due_after(api, 0));
+    if (api->opts.tls != NULL) { /* before the first byte of the handshake is read */
+        sli_tls_bind(
+            api->opts.tls,
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session);
+    }
+}
+
+static void sweep(void *arg)
+{
+    struct sl_api *api = arg;
+    sli_guests_sweep(&api->guests, sl_clock_mono_ns(sl_clock_real()));
+}
 
 /* ---- birth and end ---- */
 
@@ -92,6 +135,58 @@ static enum MHD_Result add_query(void *arg, enum MHD_ValueKind kind SL_UNUSED, c
     return MHD_YES;
 }
 
+static bool is_id(struct sl_str id)
+{
+    return id.len > 0 && id.len <= REQUEST_ID_MAX &&
+           strspn(id.ptr, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+               id.len;
+}
+
+/* The client's own id when it is one a log line may hold as it is, else a new one: a name of this
+ * start and a number. Empty when memory ran out; nothing depends on it. */
+static struct sl_str request_id(struct sl_arena *arena, struct MHD_Connection *connection)
+{
+    static _Atomic uint64_t count;
+    struct sl_str sent =
+        sl_str_from(MHD_lookup_connection_value(connection, MHD_HEADER_KIND, REQUEST_ID));
+    if (is_id(sent)) {
+        return sl_arena_str(arena, sent);
+    }
+    char text[48];
+    int len =
+        snprintf(text, sizeof(text), "%llx-%llx", (unsigned long long)sl_stat_get(SL_STAT_STARTED),
+                 (unsigned long long)atomic_fetch_add(&count, 1));
+    return sl_arena_str(arena, (struct sl_str){text, (size_t)len});
+}
+
+/* Address without port; IPv4 through an IPv6 socket looks as everywhere else. */
+static struct sl_str peer_of(struct sl_arena *arena, struct MHD_Connection *connection)
+{
+    char text[INET6_ADDRSTRLEN] = "";
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *address = info == NULL ? NULL : info->client_addr;
+    if (address != NULL && address->sa_family == AF_INET) {
+        struct sockaddr_in v4;
+        memcpy(&v4, address, sizeof(v4));
+        (void)inet_ntop(AF_INET, &v4.sin_addr, text, sizeof(text));
+    } else if (address != NULL && address->sa_family == AF_INET6) {
+        struct sockaddr_in6 v6;
+        memcpy(&v6, address, sizeof(v6));
+        bool is_v4 = IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr);
+        const uint8_t *bytes = v6.sin6_addr.s6_addr;
+        (void)inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? bytes + 12 : bytes, text, sizeof(text));
+    }
+    return sl_arena_str(arena, sl_str_from(text));
+}
+
+/* The header, or the argument access_token. */
+static void take_token(struct sli_call *c, const char *header)
+{
+    struct sl_str token = sli_bearer(sl_str_from(header));
+    c->token = token.len > 0 ? sl_arena_str(&c->arena, token) : sli_query(c, "access_token");
+}
+
 static struct request *request_new(struct sl_api *api, struct MHD_Connection *connection,
                                    const char *url, const char *method)
 {
@@ -102,6 +197,9 @@ static struct request *request_new(struct sl_api *api, struct MHD_Connection *co
     struct sli_call *c = &r->call;
     r->api = api;
     r->connection = connection;
+    r->guest =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    sli_guest_expect(r->guest, 0); /* the header is whole; bodies have limits of their own */
     r->begun_ns = sl_clock_mono_ns(sl_clock_real());
     c->opts = &api->opts;
     c->is_ready = &api->is_ready;
@@ -111,8 +209,13 @@ static struct request *request_new(struct sl_api *api, struct MHD_Connection *co
     const char *type =
         MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_TYPE);
     c->content_type = sl_arena_str(&c->arena, sl_str_from(type));
+    c->request_id = request_id(&c->arena, connection);
+    c->asker.peer = peer_of(&c->arena, connection);
     (void)MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, add_query, c);
-    if (c->method.ptr == NULL || c->path.ptr == NULL || c->content_type.ptr == NULL) {
+    take_token(
+        c, MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION));
+    if (c->method.ptr == NULL || c->path.ptr == NULL || c->content_type.ptr == NULL ||
+        c->asker.peer.ptr == NULL) {
         sl_arena_fini(&c->arena);
         sl_free(r);
         return NULL;
@@ -133,6 +236,7 @@ static void request_free(struct request *r)
     if (r->is_open) {
         sl_mutex_lock(&r->api->mu);
         r->api->locked.open--;
+        sl_stat_sub(SL_STAT_REQUESTS_OPEN, 1);
         sl_cond_broadcast(&r->api->done);
         sl_mutex_unlock(&r->api->mu);
     }
@@ -202,7 +306,7 @@ static bool is_too_slow(const struct request *r)
 {
     int64_t s = (sl_clock_mono_ns(sl_clock_real()) - r->begun_ns) / 1000000000;
     uint64_t came = r->call.body_bytes.len + r->discarded;
-    return s > 0 && (uint64_t)s > r->api->opts.request_timeout_s + came / BODY_BYTES_PER_S;
+    return s > 0 && (uint64_t)s > r->api->opts.request_timeout_s + came / BYTES_PER_S;
 }
 
 static enum MHD_Result take_body(struct request *r, const char *data, size_t *size)
@@ -238,7 +342,12 @@ static void add_headers(struct MHD_Response *response, const struct sli_call *c)
         (void)MHD_add_response_header(response, cors[i][0], cors[i][1]);
     }
     if (c->out.len > 0) {
-        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+                                      c->is_text ? "text/plain; charset=utf-8"
+                                                 : "application/json");
+    }
+    if (c->request_id.len > 0) {
+        (void)MHD_add_response_header(response, REQUEST_ID, c->request_id.ptr);
     }
     if (c->allow.len > 0) {
         (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, c->allow.ptr);
@@ -262,6 +371,7 @@ static enum MHD_Result send_reply(struct request *r)
         return MHD_NO;
     }
     add_headers(response, c);
+    sli_guest_expect(r->guest, due_after(r->api, c->out.len));
     if (!atomic_load_explicit(&r->api->is_ready, memory_order_relaxed) || r->refusal != 0) {
         (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     }
@@ -273,7 +383,9 @@ static enum MHD_Result send_reply(struct request *r)
 
 static enum MHD_Result reply_refusal(struct request *r)
 {
-    if (r->refusal == MHD_HTTP_CONTENT_TOO_LARGE) {
+    bool is_size = r->refusal == MHD_HTTP_CONTENT_TOO_LARGE;
+    sl_stat_add(is_size ? SL_STAT_REFUSED_SIZE : SL_STAT_REFUSED_MEMORY, 1);
+    if (is_size) {
         sli_reply_code(
             &r->call, r->refusal,
             "the body is larger than %llu bytes (SLUICE_BODY_MAX); send fewer objects in "
@@ -289,24 +401,33 @@ static enum MHD_Result reply_refusal(struct request *r)
 
 /* ---- the walk ---- */
 
-static void log_slow(const struct request *r)
+static void note_duration(const struct request *r)
 {
-    int64_t ms = (sl_clock_mono_ns(sl_clock_real()) - r->begun_ns) / 1000000;
-    if (ms >= SLOW_MS) {
-        sl_log(SL_WARN, "slow_request", "a request took long", SL_F_STR("method", r->call.method),
-               SL_F_STR("path", r->call.path), SL_F_INT("status", r->call.status),
-               SL_F_INT("duration_ms", ms));
+    const struct sli_call *c = &r->call;
+    int64_t ns = sl_clock_mono_ns(sl_clock_real()) - r->begun_ns;
+    sl_histogram_add(SL_HISTOGRAM_REQUEST, ns);
+    if (ns / 1000000 >= SLOW_MS) {
+        sl_log(SL_WARN, "slow_request", "a request took long", SL_F_STR("method", c->method),
+               SL_F_STR("path", c->path), SL_F_INT("status", c->status),
+               SL_F_INT("duration_ms", ns / 1000000), SL_F_STR("request_id", c->request_id));
     }
+}
+
+static void answer(struct request *r)
+{
+    sli_route(&r->call);
+    sl_buf_fini(&r->call.body_bytes);
+    give_ticket(r);
+    note_duration(r);
+    r->phase = REPLYING;
 }
 
 static void work(void *arg)
 {
     struct request *r = arg;
-    sli_route(&r->call);
-    sl_buf_fini(&r->call.body_bytes);
-    give_ticket(r);
-    log_slow(r);
-    r->phase = REPLYING;
+    sl_stat_add(SL_STAT_REQUEST_WAIT_NS,
+                (uint64_t)(sl_clock_mono_ns(sl_clock_real()) - r->whole_ns));
+    answer(r);
     MHD_resume_connection(r->connection); /* from here on the server thread owns the request */
 }
 
@@ -317,6 +438,7 @@ static sl_rc add_work(struct request *r)
     sl_rc rc = api->locked.is_stopping ? SL_ECLOSED : sl_workers_try_add(api->workers, work, r);
     if (rc == SL_OK) {
         api->locked.open++;
+        sl_stat_add(SL_STAT_REQUESTS_OPEN, 1);
         r->is_open = true; /* the request is freed by this thread, so it sees it */
     }
     sl_mutex_unlock(&api->mu);
@@ -326,8 +448,10 @@ static sl_rc add_work(struct request *r)
 static enum MHD_Result hand_over(struct request *r)
 {
     r->phase = WORKING;
+    r->whole_ns = sl_clock_mono_ns(sl_clock_real());
     MHD_suspend_connection(r->connection);
     if (add_work(r) != SL_OK) {
+        sl_stat_add(SL_STAT_REFUSED_QUEUE, 1);
         sli_reply_code(&r->call, MHD_HTTP_SERVICE_UNAVAILABLE,
                        "too many requests are waiting or the node is stopping; try again in a "
                        "moment");
@@ -364,6 +488,10 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
             return take_body(r, data, size);
         }
         allow_silence(r, r->api->opts.request_timeout_s);
+        if (r->refusal == 0 && sli_is_quick(&r->call)) {
+            answer(r); /* suspending, waking a worker and resuming would cost more than the work */
+            return send_reply(r);
+        }
         return r->refusal != 0 ? reply_refusal(r) : hand_over(r);
     case WORKING:
         return MHD_YES;
@@ -376,8 +504,10 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 static void on_completed(void *arg SL_UNUSED, struct MHD_Connection *connection SL_UNUSED,
                          void **state, enum MHD_RequestTerminationCode code SL_UNUSED)
 {
-    if (*state != NULL) {
-        request_free(*state);
+    struct request *r = *state;
+    if (r != NULL) {
+        sli_guest_expect(r->guest, due_after(r->api, 0)); /* the next header */
+        request_free(r);
         *state = NULL;
     }
 }
@@ -391,8 +521,7 @@ static size_t keep_encoded(void *arg SL_UNUSED, struct MHD_Connection *connectio
 
 /* ---- start and stop ---- */
 
-static sl_rc resolve(const char *host, uint16_t port, struct sockaddr_storage *ret,
-                     struct sl_err *err)
+sl_rc sli_resolve(const char *host, uint16_t port, struct sockaddr_storage *ret, struct sl_err *err)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     struct addrinfo *found = NULL;
@@ -424,17 +553,24 @@ static unsigned int connection_limit(const struct sl_api_opts *opts)
 static sl_rc start_daemon(struct sl_api *api, struct sl_err *err)
 {
     struct sockaddr_storage address;
-    SL_TRY(resolve(api->opts.host, api->opts.port, &address, err));
+    SL_TRY(sli_resolve(api->opts.host, api->opts.port, &address, err));
     unsigned int flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
                          MHD_USE_ERROR_LOG |
+                         (api->opts.tls != NULL ? (unsigned int)MHD_USE_TLS : 0) |
                          (address.ss_family == AF_INET6 ? (unsigned int)MHD_USE_IPv6 : 0);
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, sli_tls_chooser()},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)sli_tls_priorities},
+        {MHD_OPTION_END, 0, NULL}};
     api->daemon = MHD_start_daemon(
         flags, api->opts.port, NULL, NULL, on_request, api, MHD_OPTION_EXTERNAL_LOGGER, quiet, NULL,
         MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-        MHD_OPTION_UNESCAPE_CALLBACK, keep_encoded, NULL, MHD_OPTION_CONNECTION_LIMIT,
-        connection_limit(&api->opts), MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned int)api->opts.request_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)HEADER_BYTES, MHD_OPTION_THREAD_POOL_SIZE, (unsigned int)SERVER_THREADS,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, api, MHD_OPTION_UNESCAPE_CALLBACK,
+        keep_encoded, NULL, MHD_OPTION_CONNECTION_LIMIT, connection_limit(&api->opts),
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned int)api->opts.peer_connections_max,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)api->opts.request_timeout_s,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_BYTES, MHD_OPTION_THREAD_POOL_SIZE,
+        (unsigned int)SERVER_THREADS, MHD_OPTION_ARRAY, api->opts.tls == NULL ? &tls[2] : tls,
         MHD_OPTION_END);
     if (api->daemon == NULL) {
         return SL_FAIL(
@@ -458,15 +594,21 @@ sl_rc sl_api_start(const struct sl_api_opts *opts, struct sl_api **ret, struct s
     api->opts = *opts;
     sl_mutex_init(&api->mu);
     sl_cond_init(&api->done);
+    sli_guests_init(&api->guests);
     sl_rc rc = sl_budget_new(opts->body_budget, &api->bodies, err);
     if (rc == SL_OK) {
         rc = sl_budget_new(opts->body_budget * TREES_FACTOR, &api->trees, err);
     }
     if (rc == SL_OK) {
+        sl_budget_watch(api->bodies, SL_BUDGET_BODIES);
+        sl_budget_watch(api->trees, SL_BUDGET_TREES);
         rc = sl_workers_new("request", opts->worker_count, QUEUE_MAX, &api->workers, err);
     }
     if (rc == SL_OK) {
         rc = start_daemon(api, err);
+    }
+    if (rc == SL_OK) {
+        rc = sl_ticker_add(opts->ticker, SWEEP_NS, sweep, api, &api->sweep_id, err);
     }
     if (rc != SL_OK) {
         sl_api_stop(api);
@@ -517,6 +659,10 @@ void sl_api_stop(struct sl_api *api)
         drain(api);
         MHD_stop_daemon(api->daemon);
     }
+    if (api->sweep_id != 0) {
+        sl_ticker_remove(api->opts.ticker, api->sweep_id);
+    }
+    sli_guests_fini(&api->guests);
     if (listening != MHD_INVALID_SOCKET) {
         (void)close(listening);
     }

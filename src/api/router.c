@@ -2,7 +2,8 @@
  *
  * Rows of one path stand together. '*' is one segment, handed to the handler decoded. A trailing
  * slash is tolerated. The order of refusals is the reference's: unknown path 404, method 405,
- * content type 415, body 422 or 400, then the handler's own. */
+ * not known 401, not allowed 403, content type 415, body 422 or 400, then the handler's own. A row
+ * has two handlers: over our database, and over foreign data. */
 #include "api/api_int.h"
 
 #include <strings.h>
@@ -10,50 +11,140 @@
 #define DEPTH_MAX 120 /* the reply's writer has a few levels more (SL_JSON_DEPTH_MAX) */
 /* 128 of the widest vectors (65,535) in one request. A parsed value takes about 48 bytes (jansson's
  * number, its block and its place in an array), so this many take 400 MB. */
-#define VALUES_MAX  (8 * 1024 * 1024)
-#define VALUE_BYTES 48
+#define VALUES_MAX       (8 * 1024 * 1024)
+#define VALUE_BYTES      48
+#define QUICK_SHARDS_MAX 64 /* of a status written by a server thread: about 20 us */
+
+/* Who may: anybody; anybody who is known; who may do the verb on what the path or the body names;
+ * or the handler asks, because it filters, or because the request names several things. */
+#define OPEN            \
+    {                   \
+        .how = SLI_OPEN \
+    }
+#define KNOWN            \
+    {                    \
+        .how = SLI_KNOWN \
+    }
+#define PATH(verb, domain)                     \
+    {                                          \
+        SLI_BY_PATH, SL_##verb, SL_ON_##domain \
+    }
+#define BODY(verb, domain)                     \
+    {                                          \
+        SLI_BY_BODY, SL_##verb, SL_ON_##domain \
+    }
+#define HANDLER(verb, domain)                     \
+    {                                             \
+        SLI_BY_HANDLER, SL_##verb, SL_ON_##domain \
+    }
 
 const struct sli_route sli_routes[] = {
-    {"GET", "/", sli_get_root, SLI_NO_BODY, false, NULL},
-    {"GET", "/v1", sli_get_links, SLI_NO_BODY, false, NULL},
-    {"GET", "/v1/meta", sli_get_meta, SLI_NO_BODY, false, NULL},
-    {"GET", "/v1/.well-known/live", sli_get_live, SLI_NO_BODY, false, NULL},
-    {"GET", "/v1/.well-known/ready", sli_get_ready, SLI_NO_BODY, false, NULL},
-    {"GET", "/v1/.well-known/openid-configuration", sli_get_openid, SLI_NO_BODY, false, NULL},
-    {"GET", "/v1/nodes", sli_get_nodes, SLI_NO_BODY, false, "read_nodes"},
-    {"GET", "/v1/nodes/*", sli_get_nodes, SLI_NO_BODY, false, "read_nodes"},
-    {"GET", "/v1/schema", sli_get_schema, SLI_NO_BODY, true, "read_collections"},
-    {"POST", "/v1/schema", sli_post_schema, SLI_JSON_BODY, true, "create_collections"},
-    {"GET", "/v1/schema/*", sli_get_class, SLI_NO_BODY, true, "read_collections"},
-    {"PUT", "/v1/schema/*", sli_put_class, SLI_JSON_BODY, true, "update_collections"},
-    {"DELETE", "/v1/schema/*", sli_delete_class, SLI_NO_BODY, true, "delete_collections"},
-    {"POST", "/v1/schema/*/properties", sli_post_property, SLI_JSON_BODY, true,
-     "update_collections"},
-    {"GET", "/v1/schema/*/shards", sli_get_shards, SLI_NO_BODY, true, "read_collections"},
-    {"GET", "/v1/schema/*/tenants", sli_get_tenants, SLI_NO_BODY, false, "read_tenants"},
-    {"POST", "/v1/schema/*/tenants", sli_post_tenants, SLI_JSON_BODY, false, "create_tenants"},
-    {"PUT", "/v1/schema/*/tenants", sli_put_tenants, SLI_JSON_BODY, false, "update_tenants"},
-    {"DELETE", "/v1/schema/*/tenants", sli_delete_tenants, SLI_JSON_BODY, false, "delete_tenants"},
-    {"GET", "/v1/schema/*/tenants/*", sli_get_tenant, SLI_NO_BODY, false, "read_tenants"},
-    {"HEAD", "/v1/schema/*/tenants/*", sli_get_tenant, SLI_NO_BODY, false, "read_tenants"},
-    {"GET", "/v1/objects", sli_get_objects, SLI_NO_BODY, false, "read_data"},
-    {"POST", "/v1/objects", sli_post_objects, SLI_JSON_BODY, false, "create_data"},
-    {"GET", "/v1/objects/*/*", sli_get_object, SLI_NO_BODY, false, "read_data"},
-    {"HEAD", "/v1/objects/*/*", sli_head_object, SLI_NO_BODY, false, "read_data"},
-    {"PUT", "/v1/objects/*/*", sli_put_object, SLI_JSON_BODY, false, "update_data"},
-    {"PATCH", "/v1/objects/*/*", sli_patch_object, SLI_JSON_BODY, false, "update_data"},
-    {"DELETE", "/v1/objects/*/*", sli_delete_object, SLI_OPTIONAL_BODY, false, "delete_data"},
-    {"POST", "/v1/objects/*/*/references/*", sli_post_reference, SLI_JSON_BODY, false,
-     "update_data"},
-    {"PUT", "/v1/objects/*/*/references/*", sli_put_reference, SLI_JSON_BODY, false, "update_data"},
-    {"DELETE", "/v1/objects/*/*/references/*", sli_delete_reference, SLI_JSON_BODY, false,
-     "update_data"},
-    {"POST", "/v1/batch/objects", sli_batch_objects, SLI_JSON_BODY, false, "create_data"},
-    {"POST", "/v1/batch/references", sli_batch_references, SLI_JSON_BODY, false, "update_data"},
-    {"GET", "/v1/export/*", sli_list_exports, SLI_NO_BODY, false, "manage_backups"},
-    {"POST", "/v1/export/*", sli_post_export, SLI_JSON_BODY, false, "manage_backups"},
-    {"GET", "/v1/export/*/*", sli_get_export, SLI_NO_BODY, false, "manage_backups"},
-    {"DELETE", "/v1/export/*/*", sli_delete_export, SLI_OPTIONAL_BODY, false, "manage_backups"},
+    {"GET", "/", sli_get_root, sli_get_root, SLI_NO_BODY, false, OPEN},
+    {"GET", "/v1", sli_get_links, sli_get_links, SLI_NO_BODY, false, OPEN},
+    {"GET", "/v1/meta", sli_get_meta, sli_get_meta, SLI_NO_BODY, false, KNOWN},
+    {"GET", "/v1/.well-known/live", sli_get_live, sli_get_live, SLI_NO_BODY, false, OPEN},
+    {"GET", "/v1/.well-known/ready", sli_get_ready, sli_foreign_ready, SLI_NO_BODY, false, OPEN},
+    {"GET", "/v1/.well-known/openid-configuration", sli_get_openid, sli_get_openid, SLI_NO_BODY,
+     false, OPEN},
+    {"GET", "/v1/nodes", sli_get_nodes, sli_get_nodes, SLI_NO_BODY, false, PATH(READ, NODES)},
+    {"GET", "/v1/nodes/*", sli_get_nodes, sli_get_nodes, SLI_NO_BODY, false, PATH(READ, NODES)},
+    {"GET", "/v1/schema", sli_get_schema, sli_foreign_schema, SLI_NO_BODY, true,
+     HANDLER(READ, COLLECTIONS)},
+    {"POST", "/v1/schema", sli_post_schema, NULL, SLI_JSON_BODY, true, BODY(CREATE, COLLECTIONS)},
+    {"GET", "/v1/schema/*", sli_get_class, sli_foreign_class, SLI_NO_BODY, true,
+     PATH(READ, COLLECTIONS)},
+    {"PUT", "/v1/schema/*", sli_put_class, NULL, SLI_JSON_BODY, true, PATH(UPDATE, COLLECTIONS)},
+    {"DELETE", "/v1/schema/*", sli_delete_class, NULL, SLI_NO_BODY, true,
+     PATH(DELETE, COLLECTIONS)},
+    {"POST", "/v1/schema/*/properties", sli_post_property, NULL, SLI_JSON_BODY, true,
+     PATH(UPDATE, COLLECTIONS)},
+    {"GET", "/v1/schema/*/shards", sli_get_shards, sli_foreign_shards, SLI_NO_BODY, true,
+     PATH(READ, COLLECTIONS)},
+    {"GET", "/v1/schema/*/tenants", sli_get_tenants, sli_foreign_tenants, SLI_NO_BODY, false,
+     HANDLER(READ, TENANTS)},
+    {"POST", "/v1/schema/*/tenants", sli_post_tenants, NULL, SLI_JSON_BODY, false,
+     HANDLER(CREATE, TENANTS)},
+    {"PUT", "/v1/schema/*/tenants", sli_put_tenants, NULL, SLI_JSON_BODY, false,
+     HANDLER(UPDATE, TENANTS)},
+    {"DELETE", "/v1/schema/*/tenants", sli_delete_tenants, NULL, SLI_JSON_BODY, false,
+     HANDLER(DELETE, TENANTS)},
+    {"GET", "/v1/schema/*/tenants/*", sli_get_tenant, sli_foreign_tenant, SLI_NO_BODY, false,
+     PATH(READ, TENANTS)},
+    {"HEAD", "/v1/schema/*/tenants/*", sli_get_tenant, sli_foreign_tenant, SLI_NO_BODY, false,
+     PATH(READ, TENANTS)},
+    {"GET", "/v1/objects", sli_get_objects, NULL, SLI_NO_BODY, false, PATH(READ, DATA)},
+    {"POST", "/v1/objects", sli_post_objects, NULL, SLI_OBJECTS_BODY, false, BODY(CREATE, DATA)},
+    {"GET", "/v1/objects/*/*", sli_get_object, NULL, SLI_NO_BODY, false, PATH(READ, DATA)},
+    {"HEAD", "/v1/objects/*/*", sli_head_object, NULL, SLI_NO_BODY, false, PATH(READ, DATA)},
+    {"PUT", "/v1/objects/*/*", sli_put_object, NULL, SLI_OBJECTS_BODY, false, PATH(UPDATE, DATA)},
+    {"PATCH", "/v1/objects/*/*", sli_patch_object, NULL, SLI_OBJECTS_BODY, false,
+     PATH(UPDATE, DATA)},
+    {"DELETE", "/v1/objects/*/*", sli_delete_object, NULL, SLI_OPTIONAL_BODY, false,
+     PATH(DELETE, DATA)},
+    {"POST", "/v1/objects/*/*/references/*", sli_post_reference, NULL, SLI_JSON_BODY, false,
+     PATH(UPDATE, DATA)},
+    {"PUT", "/v1/objects/*/*/references/*", sli_put_reference, NULL, SLI_JSON_BODY, false,
+     PATH(UPDATE, DATA)},
+    {"DELETE", "/v1/objects/*/*/references/*", sli_delete_reference, NULL, SLI_JSON_BODY, false,
+     PATH(UPDATE, DATA)},
+    {"POST", "/v1/batch/objects", sli_batch_objects, NULL, SLI_OBJECTS_BODY, false,
+     HANDLER(CREATE, DATA)},
+    {"POST", "/v1/batch/references", sli_batch_references, NULL, SLI_JSON_BODY, false,
+     HANDLER(UPDATE, DATA)},
+    {"GET", "/v1/export/*", sli_list_exports, sli_list_exports, SLI_NO_BODY, false,
+     HANDLER(READ, BACKUPS)},
+    {"POST", "/v1/export/*", sli_post_export, sli_post_export, SLI_JSON_BODY, false,
+     HANDLER(CREATE, BACKUPS)},
+    {"GET", "/v1/export/*/*", sli_get_export, sli_get_export, SLI_NO_BODY, false,
+     HANDLER(READ, BACKUPS)},
+    {"DELETE", "/v1/export/*/*", sli_delete_export, sli_delete_export, SLI_OPTIONAL_BODY, false,
+     HANDLER(DELETE, BACKUPS)},
+    {"GET", "/v1/authz/roles", sli_get_roles, sli_get_roles, SLI_NO_BODY, false,
+     HANDLER(READ, ROLES)},
+    {"POST", "/v1/authz/roles", sli_post_role, sli_post_role, SLI_JSON_BODY, false,
+     HANDLER(CREATE, ROLES)},
+    {"GET", "/v1/authz/roles/*", sli_get_role, sli_get_role, SLI_NO_BODY, false, PATH(READ, ROLES)},
+    {"DELETE", "/v1/authz/roles/*", sli_delete_role, sli_delete_role, SLI_OPTIONAL_BODY, false,
+     PATH(DELETE, ROLES)},
+    {"POST", "/v1/authz/roles/*/add-permissions", sli_add_permissions, sli_add_permissions,
+     SLI_JSON_BODY, false, HANDLER(UPDATE, ROLES)},
+    {"POST", "/v1/authz/roles/*/remove-permissions", sli_remove_permissions, sli_remove_permissions,
+     SLI_JSON_BODY, false, HANDLER(UPDATE, ROLES)},
+    {"POST", "/v1/authz/roles/*/has-permission", sli_has_permission, sli_has_permission,
+     SLI_JSON_BODY, false, PATH(READ, ROLES)},
+    {"GET", "/v1/authz/roles/*/user-assignments", sli_get_role_users, sli_get_role_users,
+     SLI_NO_BODY, false, PATH(READ, ROLES)},
+    {"GET", "/v1/authz/roles/*/users", sli_get_role_user_ids, sli_get_role_user_ids, SLI_NO_BODY,
+     false, PATH(READ, ROLES)},
+    {"GET", "/v1/authz/roles/*/group-assignments", sli_get_role_groups, sli_get_role_groups,
+     SLI_NO_BODY, false, PATH(READ, ROLES)},
+    {"POST", "/v1/authz/users/*/assign", sli_assign_user, sli_assign_user, SLI_JSON_BODY, false,
+     PATH(ASSIGN, USERS)},
+    {"POST", "/v1/authz/users/*/revoke", sli_revoke_user, sli_revoke_user, SLI_JSON_BODY, false,
+     PATH(ASSIGN, USERS)},
+    {"GET", "/v1/authz/users/*/roles/*", sli_get_user_roles, sli_get_user_roles, SLI_NO_BODY, false,
+     HANDLER(READ, USERS)},
+    {"POST", "/v1/authz/groups/*/assign", sli_assign_group, sli_assign_group, SLI_JSON_BODY, false,
+     PATH(ASSIGN, GROUPS)},
+    {"POST", "/v1/authz/groups/*/revoke", sli_revoke_group, sli_revoke_group, SLI_JSON_BODY, false,
+     PATH(ASSIGN, GROUPS)},
+    {"GET", "/v1/authz/groups/*/roles/*", sli_get_group_roles, sli_get_group_roles, SLI_NO_BODY,
+     false, PATH(READ, GROUPS)},
+    {"GET", "/v1/authz/groups/oidc", sli_get_groups, sli_get_groups, SLI_NO_BODY, false,
+     PATH(READ, GROUPS)},
+    {"GET", "/v1/users/own-info", sli_get_own_info, sli_get_own_info, SLI_NO_BODY, false, KNOWN},
+    {"GET", "/v1/users/db", sli_get_users, sli_get_users, SLI_NO_BODY, false, HANDLER(READ, USERS)},
+    {"GET", "/v1/users/db/*", sli_get_user, sli_get_user, SLI_NO_BODY, false, PATH(READ, USERS)},
+    {"POST", "/v1/users/db/*", sli_post_user, sli_post_user, SLI_OPTIONAL_BODY, false,
+     PATH(CREATE, USERS)},
+    {"DELETE", "/v1/users/db/*", sli_delete_user, sli_delete_user, SLI_OPTIONAL_BODY, false,
+     PATH(DELETE, USERS)},
+    {"POST", "/v1/users/db/*/rotate-key", sli_rotate_key, sli_rotate_key, SLI_OPTIONAL_BODY, false,
+     PATH(UPDATE, USERS)},
+    {"POST", "/v1/users/db/*/activate", sli_activate_user, sli_activate_user, SLI_OPTIONAL_BODY,
+     false, PATH(UPDATE, USERS)},
+    {"POST", "/v1/users/db/*/deactivate", sli_deactivate_user, sli_deactivate_user,
+     SLI_OPTIONAL_BODY, false, PATH(UPDATE, USERS)},
 };
 const size_t sli_route_count = SL_COUNT_OF(sli_routes);
 
@@ -213,8 +304,9 @@ static bool parse_body(struct sli_call *c, enum sli_body kind)
     }
     SL_IGNORE(sl_budget_take(c->trees, c->tree_ticket, NULL), "without a token it only waits");
     json_error_t why;
-    c->body = json_loadb((const char *)c->body_bytes.ptr, c->body_bytes.len,
-                         JSON_DECODE_INT_AS_REAL | JSON_DECODE_ANY, &why);
+    size_t flags = JSON_DECODE_INT_AS_REAL | JSON_DECODE_ANY;
+    flags |= kind == SLI_OBJECTS_BODY ? JSON_ALLOW_NUL : 0;
+    c->body = json_loadb((const char *)c->body_bytes.ptr, c->body_bytes.len, flags, &why);
     if (c->body == NULL) {
         sl_budget_give(c->trees, c->tree_ticket);
         sli_reply_code(c, 400, "parsing body body from \"\" failed, because %s at byte %d",
@@ -249,17 +341,125 @@ static void not_allowed(struct sli_call *c, struct sl_buf *methods)
     c->allow = sl_arena_str(&c->arena, sl_buf_str(methods));
 }
 
+/* Before the body is looked at: nothing about it could change the answer. */
+static sl_rc choose_handler(const struct sli_call *c, const struct sli_route *r, sli_handler **ret,
+                            struct sl_err *err)
+{
+    *ret = c->opts->foreign == NULL ? r->handler : r->foreign;
+    return *ret != NULL
+               ? SL_OK
+               : SL_FAIL(err, SL_EINVAL,
+                         "this node reads the Weaviate data at %s and only exports it; send writes "
+                         "and calls on objects to the server that owns the data",
+                         c->opts->foreign_path);
+}
+
+/* ---- who asks, and may they ---- */
+
+/* A wrong or missing token. The reference writes the second by hand, as text. */
+static void refuse_unknown(struct sli_call *c, sl_rc rc, const struct sl_err *err)
+{
+    if (rc != SL_EUNAUTH || c->token.len > 0) {
+        sli_reply_code(c, sl_rc_http(rc), "%s", sl_err_text(err, rc));
+        return;
+    }
+    c->status = 401;
+    c->is_text = true;
+    sl_buf_clear(&c->out);
+    sl_buf_addf(&c->out, "{\"code\":401,\"message\": \"%s\" }", sl_err_text(err, rc));
+}
+
+static struct sl_str member(const struct sli_call *c, const char *key)
+{
+    json_t *value = json_object_get(c->body, key);
+    return (struct sl_str){json_string_value(value), json_string_length(value)};
+}
+
+/* What the segments and arguments of the path name; absent ones are all. */
+static struct sl_resource named_by_path(const struct sli_call *c, enum sl_domain domain)
+{
+    struct sl_resource what = {.domain = domain, .names = {c->segments[0], c->segments[1]}};
+    if (domain == SL_ON_DATA) {
+        what.names[2] = what.names[1];
+        what.names[1] = sli_query(c, "tenant");
+        what.names[0] = c->segment_count == 0 ? sli_query(c, "class") : what.names[0];
+    } else if (domain == SL_ON_NODES) {
+        bool is_verbose = sl_str_is(sli_query(c, "output"), "verbose");
+        what.names[1] = what.names[0];
+        what.names[0] = is_verbose ? SL_STR("verbose") : SL_STR("minimal");
+    } else if (domain == SL_ON_ROLES) {
+        what.names[1] = SL_STR("match");
+    } else if (domain == SL_ON_GROUPS) {
+        what.names[1] = SL_STR("oidc");
+    }
+    return what;
+}
+
+static sl_rc check_path(const struct sli_call *c, const struct sli_guard *guard, struct sl_err *err)
+{
+    struct sl_resource what = named_by_path(c, guard->domain);
+    switch (guard->how) {
+    case SLI_FORGOTTEN:
+        return SL_FAIL(err, SL_EFORBIDDEN, "nobody may make this call: it names no permission");
+    case SLI_BY_PATH:
+        return sli_ask(&c->asker, guard->verb, &what, err);
+    case SLI_OPEN:
+    case SLI_KNOWN:
+    case SLI_BY_BODY:
+    case SLI_BY_HANDLER:
+        return SL_OK;
+    }
+    return SL_EINTERNAL;
+}
+
+static sl_rc check_body(const struct sli_call *c, const struct sli_guard *guard, struct sl_err *err)
+{
+    if (guard->how != SLI_BY_BODY) {
+        return SL_OK;
+    }
+    struct sl_resource what = {guard->domain, {member(c, "class"), member(c, "tenant")}};
+    return sli_ask(&c->asker, guard->verb, &what, err);
+}
+
+static bool identify(struct sli_call *c, const struct sli_guard *guard)
+{
+    struct sl_err err = {0};
+    c->asker.auth = c->opts->auth;
+    if (guard->how == SLI_OPEN) {
+        return true;
+    }
+    sl_rc rc =
+        sl_auth_identify(c->opts->auth, c->token, c->asker.peer, &c->arena, &c->asker.who, &err);
+    if (rc != SL_OK) {
+        refuse_unknown(c, rc, &err);
+    }
+    return rc == SL_OK;
+}
+
 static void run(struct sli_call *c, const struct sli_route *r)
 {
     struct sl_err err = {0};
+    sli_handler *handler = NULL;
+    if (!identify(c, &r->guard)) {
+        return;
+    }
     c->is_schema = r->is_schema;
     sl_rc rc = decode_segments(c, &err);
+    if (rc == SL_OK) {
+        rc = check_path(c, &r->guard, &err);
+    }
+    if (rc == SL_OK) {
+        rc = choose_handler(c, r, &handler, &err);
+    }
     if (rc == SL_OK && !parse_body(c, r->body)) {
         return;
     }
     c->status = 200;
     if (rc == SL_OK) {
-        rc = r->handler(c, &err);
+        rc = check_body(c, &r->guard, &err);
+    }
+    if (rc == SL_OK) {
+        rc = handler(c, &err);
     }
     drop_body(c);
     if (rc == SL_OK) {
@@ -279,7 +479,7 @@ void sli_route(struct sli_call *c)
     }
     for (size_t i = 0; i < sli_route_count; i++) {
         const struct sli_route *r = &sli_routes[i];
-        struct sl_str wild[SLI_SEGMENTS_MAX];
+        struct sl_str wild[SLI_SEGMENTS_MAX] = {0};
         uint32_t count = 0;
         if (!fits(r->path, c->path, wild, &count)) {
             continue;
@@ -297,4 +497,18 @@ void sli_route(struct sli_call *c)
     } else {
         not_allowed(c, &methods);
     }
+}
+
+bool sli_is_quick(const struct sli_call *c)
+{
+    struct sl_str wild[SLI_SEGMENTS_MAX];
+    uint32_t count = 0;
+    /* Only a token with dots may have to be verified with keys that an issuer must first send. */
+    bool is_signed = c->token.len > 0 && memchr(c->token.ptr, '.', c->token.len) != NULL;
+    if (!sl_str_is(c->method, "GET") || c->has_body || is_signed) {
+        return false;
+    }
+    return fits("/v1/.well-known/live", c->path, wild, &count) ||
+           (fits("/v1/export/*/*", c->path, wild, &count) &&
+            sl_export_is_at_hand(c->opts->exports, wild[1], QUICK_SHARDS_MAX));
 }

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/stats.h"
 #include "base/sync.h"
+#include "source/weaviate.h"
 
 #define ID_1 "00000000-0000-4000-8000-000000000001"
 
@@ -34,14 +35,18 @@ struct node {
     struct sl_kv *kv;
     struct sl_db *db;
     struct sl_source *source;
+    struct sl_source *foreign; /* NULL: the database is served */
     struct sl_exports *exports;
+    struct sl_ticker *ticker;
+    struct sl_auth *auth;
     struct gate gate;
-    char folder[64];
+    char folder[64], foreign_path[80];
     struct sl_api_opts opts;
     struct sl_err err;
 };
 
-static inline void node_settings(void *arg, struct sl_export_settings *ret)
+static inline sl_rc node_settings(void *arg, struct sl_arena *arena SL_UNUSED,
+                                  struct sl_export_settings *ret, struct sl_err *err SL_UNUSED)
 {
     struct node *n = arg;
     sl_mutex_lock(&n->gate.mu);
@@ -56,6 +61,7 @@ static inline void node_settings(void *arg, struct sl_export_settings *ret)
                                        .path = sl_str_from(n->folder),
                                        .parallelism = 1,
                                        .memory_bytes = 128 << 20};
+    return SL_OK;
 }
 
 static inline void gate_close(struct node *n)
@@ -100,8 +106,13 @@ static inline int node_open(void **state)
     struct sl_exports_opts ex_opts = {
         .source = n->source, .clock = sl_clock_real(), .node_name = SL_STR("node1")};
     assert_int_equal(sl_exports_open(&ex_opts, &n->exports, &n->err), SL_OK);
+    assert_int_equal(sl_ticker_new(sl_clock_real(), &n->ticker, &n->err), SL_OK);
+    struct sl_auth_opts auth_opts = {.anonymous = "", .clock = sl_clock_real()};
+    assert_int_equal(sl_auth_open(&auth_opts, &n->auth, &n->err), SL_OK);
     n->opts = (struct sl_api_opts){.db = n->db,
+                                   .auth = n->auth,
                                    .exports = n->exports,
+                                   .ticker = n->ticker,
                                    .host = "127.0.0.1",
                                    .node_name = "node1",
                                    .body_max = 64 * 1024,
@@ -115,10 +126,43 @@ static inline int node_open(void **state)
     return 0;
 }
 
+/* A folder as Weaviate 1.25 and later lay it out: a class with one shard, without objects. */
+static inline void make_foreign_data(struct node *n)
+{
+    char shard[160];
+    (void)snprintf(shard, sizeof shard, "%s/movies/Xa1b2c3d4e5F/lsm/objects", n->foreign_path);
+    assert_int_equal(sl_dir_create(shard, &n->err), SL_OK);
+}
+
+/* The same node beside foreign data; without a database, so that nothing asks it. */
+static inline int foreign_node_open(void **state)
+{
+    static const struct sl_weaviate_opts opts = {0};
+    assert_int_equal(node_open(state), 0);
+    struct node *n = *state;
+    (void)snprintf(n->foreign_path, sizeof n->foreign_path, "%s/foreign", n->folder);
+    make_foreign_data(n);
+    assert_int_equal(
+        sl_source_weaviate_open(n->foreign_path, SL_KIND_WEAVIATE, &opts, &n->foreign, &n->err),
+        SL_OK);
+    sl_exports_close(n->exports);
+    struct sl_exports_opts ex_opts = {
+        .source = n->foreign, .clock = sl_clock_real(), .node_name = SL_STR("node1")};
+    assert_int_equal(sl_exports_open(&ex_opts, &n->exports, &n->err), SL_OK);
+    n->opts.db = NULL;
+    n->opts.foreign = n->foreign;
+    n->opts.foreign_path = n->foreign_path;
+    n->opts.exports = n->exports;
+    return 0;
+}
+
 static inline int node_close(void **state)
 {
     struct node *n = *state;
     sl_exports_close(n->exports);
+    sl_source_close(n->foreign);
+    sl_auth_close(n->auth);
+    sl_ticker_free(n->ticker);
     sl_source_close(n->source);
     sl_db_close(n->db);
     sl_kv_close(n->kv);
