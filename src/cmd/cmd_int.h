@@ -1,6 +1,7 @@
 /* Inside of the command line `sluice`: one file per group of subcommands, one table in sluice.c.
  *
- * Every subcommand returns an exit code: 0 done, 1 it failed (a sentence on stderr), 2 wrong usage.
+ * Every subcommand returns an exit code: 0 done, 1 it failed (a sentence on stderr), 2 wrong usage,
+ * 3 done without what was damaged.
  * Results go to stdout, progress and errors to stderr, so pipes stay clean. */
 #ifndef SL_CMD_CMD_INT_H
 #define SL_CMD_CMD_INT_H
@@ -11,7 +12,12 @@
 #include "base/buf.h"
 #include "http/client.h"
 
-enum { SLI_EXIT_DONE = 0, SLI_EXIT_FAILED = 1, SLI_EXIT_USAGE = 2 };
+enum {
+    SLI_EXIT_DONE = 0,
+    SLI_EXIT_FAILED = 1,
+    SLI_EXIT_USAGE = 2,
+    SLI_EXIT_DAMAGED = 3 /* done, but damaged parts were left out */
+};
 
 /* What the subcommands share; filled by argp from sli_common_argp. */
 struct sli_common {

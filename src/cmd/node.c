@@ -1,11 +1,15 @@
 /* Opens and closes the parts of a node in order; see node.h. */
 #include "cmd/node.h"
 
+#include <sys/resource.h>
+
 #include "base/file.h"
 
 /* Code, stacks, libmicrohttpd, jansson trees of the requests at work and allocator slack; measured
  * as the RSS of an idle node after a load, rounded up. */
 #define FIXED_BYTES (48ull << 20)
+/* The journal of exports needs no more than a store at least does. */
+#define JOURNAL_BYTES (8ull << 20)
 
 struct sli_memory sli_memory_divide(uint64_t memory_max)
 {
@@ -37,28 +41,33 @@ static sl_rc lock_folder(const char *data_path, struct sl_file **ret, struct sl_
     return rc;
 }
 
-static sl_rc open_database(struct sli_node *n, const char *data_path,
-                           const struct sl_config *config, struct sl_err *err)
+static sl_rc open_store(struct sli_node *n, const struct sl_config *config, uint64_t memory_bytes,
+                        struct sl_err *err)
 {
     SL_AUTO(sl_buf) db_path = SL_BUF_EMPTY;
     SL_AUTO(sl_buf) freeze_path = SL_BUF_EMPTY;
-    SL_AUTO(sl_buf) offload_path = SL_BUF_EMPTY;
-    add_path(&db_path, data_path, "db");
-    add_path(&freeze_path, data_path, "freeze");
-    if (config->offload_path[0] != '\0') {
-        sl_buf_add_text(&offload_path, config->offload_path);
-    } else {
-        add_path(&offload_path, data_path, "offload");
-    }
+    add_path(&db_path, config->data_path, "db");
+    add_path(&freeze_path, config->data_path, "freeze");
     SL_TRY(sl_buf_done(&db_path, err));
     SL_TRY(sl_buf_done(&freeze_path, err));
-    SL_TRY(sl_buf_done(&offload_path, err));
-    struct sl_kv_rocksdb_opts kv_opts = {
-        .memory_bytes = sli_memory_divide(config->memory_max).kv_bytes,
+    struct sl_kv_rocksdb_opts opts = {
+        .memory_bytes = memory_bytes,
         .freeze_path = sl_buf_cstr(&freeze_path),
         .is_sync_off = !config->is_sync,
     };
-    SL_TRY(sl_kv_rocksdb_open(sl_buf_cstr(&db_path), &kv_opts, &n->kv, err));
+    return sl_kv_rocksdb_open(sl_buf_cstr(&db_path), &opts, &n->kv, err);
+}
+
+static sl_rc open_database(struct sli_node *n, const struct sl_config *config, struct sl_err *err)
+{
+    SL_AUTO(sl_buf) offload_path = SL_BUF_EMPTY;
+    if (config->offload_path[0] != '\0') {
+        sl_buf_add_text(&offload_path, config->offload_path);
+    } else {
+        add_path(&offload_path, config->data_path, "offload");
+    }
+    SL_TRY(sl_buf_done(&offload_path, err));
+    SL_TRY(open_store(n, config, sli_memory_divide(config->memory_max).kv_bytes, err));
     struct sl_db_opts db_opts = {
         .clock = sl_clock_real(),
         .offload_path = sl_buf_cstr(&offload_path),
@@ -66,16 +75,90 @@ static sl_rc open_database(struct sli_node *n, const char *data_path,
         .limit_default = (uint32_t)config->limit_default,
         .limit_max = (uint32_t)config->limit_max,
     };
-    return sl_db_open(n->kv, &db_opts, &n->db, err);
+    SL_TRY(sl_db_open(n->kv, &db_opts, &n->db, err));
+    return sl_source_live_open(n->db, &n->source, err);
+}
+
+/* ---- foreign data ---- */
+
+sl_rc sli_source_parse(const char *text, enum sl_source_kind *ret_kind, const char **ret_path,
+                       struct sl_err *err)
+{
+    static const struct {
+        const char *prefix;
+        enum sl_source_kind kind;
+    } kinds[] = {{"weaviate:", SL_KIND_WEAVIATE}, {"backup:", SL_KIND_BACKUP}};
+    *ret_path = NULL;
+    if (strcmp(text, "sluice") == 0) {
+        *ret_kind = SL_KIND_SLUICE;
+        return SL_OK;
+    }
+    for (size_t i = 0; i < SL_COUNT_OF(kinds); i++) {
+        size_t len = strlen(kinds[i].prefix);
+        if (strncmp(text, kinds[i].prefix, len) == 0 && text[len] != '\0') {
+            *ret_kind = kinds[i].kind;
+            *ret_path = text + len;
+            return SL_OK;
+        }
+    }
+    return SL_FAIL(err, SL_EINVAL,
+                   "SLUICE_SOURCE: \"%s\" is not allowed; allowed: sluice, weaviate:FOLDER or "
+                   "backup:FOLDER",
+                   text);
+}
+
+static bool is_within(struct sl_str inner, struct sl_str outer)
+{
+    if (outer.len > 0 && outer.ptr[outer.len - 1] == '/') {
+        outer.len--;
+    }
+    return inner.len >= outer.len && memcmp(inner.ptr, outer.ptr, outer.len) == 0 &&
+           (inner.len == outer.len || inner.ptr[outer.len] == '/');
+}
+
+sl_rc sli_check_apart(const char *setting, const char *path, const char *foreign_path,
+                      struct sl_err *err)
+{
+    SL_AUTO(sl_buf) ours = SL_BUF_EMPTY;
+    SL_AUTO(sl_buf) theirs = SL_BUF_EMPTY;
+    SL_TRY(sl_path_resolve(path, &ours, err));
+    SL_TRY(sl_path_resolve(foreign_path, &theirs, err));
+    if (is_within(sl_buf_str(&ours), sl_buf_str(&theirs)) ||
+        is_within(sl_buf_str(&theirs), sl_buf_str(&ours))) {
+        return SL_FAIL(err, SL_EINVAL,
+                       "%s: %s and the data to read, %s, lie one within the other; nothing may be "
+                       "written there, so name a folder apart from it",
+                       setting, path, foreign_path);
+    }
+    return SL_OK;
+}
+
+/* The data may come later (a volume not yet mounted, a server not yet started): until then the node
+ * is not ready and says why. */
+static sl_rc open_foreign(struct sli_node *n, const struct sl_config *config, struct sl_err *err)
+{
+    SL_TRY(open_store(n, config, JOURNAL_BYTES, err));
+    add_path(&n->spool_path, config->data_path, "spool");
+    SL_TRY(sl_buf_done(&n->spool_path, err));
+    SL_TRY(sl_dir_create(sl_buf_cstr(&n->spool_path), err));
+    struct sl_weaviate_opts opts = {.clock = sl_clock_real(),
+                                    .spool_path = sl_buf_cstr(&n->spool_path)};
+    return sl_source_weaviate_open(n->foreign_path, n->kind, &opts, &n->source, err);
 }
 
 static sl_rc open_parts(struct sli_node *n, const struct sl_config *config, struct sl_str node_name,
                         struct sl_err *err)
 {
+    SL_TRY(sli_source_parse(config->source, &n->kind, &n->foreign_path, err));
+    if (n->foreign_path != NULL) {
+        SL_TRY(sli_check_apart("PERSISTENCE_DATA_PATH", config->data_path, n->foreign_path, err));
+    }
+    if (n->foreign_path != NULL && config->export_path[0] != '\0') {
+        SL_TRY(sli_check_apart("EXPORT_DEFAULT_PATH", config->export_path, n->foreign_path, err));
+    }
     SL_TRY(sl_dir_create(config->data_path, err));
     SL_TRY(lock_folder(config->data_path, &n->lock, err));
-    SL_TRY(open_database(n, config->data_path, config, err));
-    SL_TRY(sl_source_live_open(n->db, &n->source, err));
+    SL_TRY(n->foreign_path == NULL ? open_database(n, config, err) : open_foreign(n, config, err));
     SL_TRY(sl_ticker_new(sl_clock_real(), &n->ticker, err));
     struct sl_exports_opts opts = {
         .source = n->source,
@@ -160,5 +243,15 @@ void sli_node_close(struct sli_node *node)
     sl_db_close(node->db);
     sl_kv_close(node->kv);
     sl_file_close(node->lock);
+    sl_buf_fini(&node->spool_path);
     *node = (struct sli_node){0};
+}
+
+void sli_raise_file_limit(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
 }

@@ -20,8 +20,9 @@ static const struct {
     {"cancel", sli_cmd_cancel, "cancel a running export"},
     {"list", sli_cmd_list, "list the exports of a backend"},
     {"load", sli_cmd_load, "load JSON lines into a collection of a node"},
-    {"inspect", sli_cmd_inspect, "show what a Parquet file or an export folder holds"},
-    {"export", sli_cmd_export, "export a data directory without a server"},
+    {"inspect", sli_cmd_inspect,
+     "show and check what a data directory, backup, export or file holds"},
+    {"export", sli_cmd_export, "export a data directory or backup without a server"},
 };
 
 static void print_usage(FILE *to)
@@ -32,9 +33,11 @@ static void print_usage(FILE *to)
     for (size_t i = 0; i < SL_COUNT_OF(commands); i++) {
         (void)fprintf(to, "  %-9s %s\n", commands[i].name, commands[i].text);
     }
-    (void)fputs("\n`sluice COMMAND --help` shows the options of a command.\n"
-                "Exit codes: 0 done, 1 failed, 2 wrong usage.\n",
-                to);
+    (void)fputs(
+        "\n`sluice COMMAND --help` shows the options of a command.\n"
+        "Exit codes: 0 done, 1 failed or damage seen, 2 wrong usage, 3 exported without what was\n"
+        "damaged (--skip-damaged).\n",
+        to);
 }
 
 int main(int argc, char **argv)

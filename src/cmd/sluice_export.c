@@ -1,7 +1,9 @@
-/* sluice export SOURCE DEST: an export without a server, of a data folder that no node uses.
+/* sluice export SOURCE DEST: an export without a server, of a folder that is one of three things: a
+ * Sluice data folder that no node uses, a Weaviate data directory (a running server's, too), or a
+ * Weaviate backup.
  *
- * The same engine as the node runs, over a store opened read-only: nothing is written into SOURCE.
- * Files come to lie under DEST/ID/. The last line of --json is one object with the outcome. */
+ * The same engine as the node runs, and nothing is written into SOURCE. Files come to lie under
+ * DEST/ID/. The last line of --json is one object with the outcome. */
 #include "cmd/cmd_int.h"
 
 #include <signal.h>
@@ -12,39 +14,106 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/sync.h"
 #include "cmd/node.h"
+#include "source/weaviate.h"
 
 #define NAMES_MAX          1024
 #define POLL_NS            200000000
 #define MEMORY_MAX_DEFAULT (256ull << 20)
+#define MEMORY_MAX_LEAST   (128ull << 20) /* as SLUICE_MEMORY_MAX */
+#define LEFT_OUT_TOLD      100            /* lines printed; the rest is counted */
+
+struct names {
+    struct sl_str list[NAMES_MAX];
+    uint32_t count;
+};
 
 struct job {
-    bool is_json, is_quiet;
-    const char *source, *dest, *id;
-    struct sl_str include[NAMES_MAX], exclude[NAMES_MAX];
-    uint32_t include_count, exclude_count;
+    bool is_json, is_quiet, is_dry_run, is_skipping;
+    const char *source, *dest, *id, *spool;
+    const char *kind; /* --source, NULL: by content */
+    struct names include, exclude, tenants;
     uint32_t parallelism;
+    uint64_t memory_max;
+    enum sl_timestamp_unit unit;
     struct sl_buf made_id, reply, path;
+    struct sl_mutex mu;
+    uint64_t left_out; /* mu: damaged parts that were skipped */
+    struct sl_weaviate_room room;
 };
+
+enum { KEY_SOURCE = 0x100, KEY_LAYOUT, KEY_MEMORY, KEY_UNIT, KEY_DRY, KEY_SKIP, KEY_SPOOL };
 
 static const struct argp_option export_options[] = {
     {"id", 'd', "ID", 0, "Name of the export, [a-z0-9_-]+ (made from the time)", 0},
+    {"source", KEY_SOURCE, "KIND", 0,
+     "What SOURCE is: sluice, weaviate or backup (told by its content)", 0},
     {"include", 'i', "COLLECTION", 0, "Export this collection only; may be repeated", 0},
     {"exclude", 'x', "COLLECTION", 0, "Export all but this collection; may be repeated", 0},
+    {"tenant", 't', "TENANT", 0, "Export this tenant only; may be repeated", 0},
+    {"layout", KEY_LAYOUT, "LAYOUT", 0, "Columns of the files: weaviate", 0},
+    {"timestamp-unit", KEY_UNIT, "UNIT", 0,
+     "Unit of creation_time and update_time: ns (default) or ms", 0},
     {"parallelism", 'p', "N", 0, "Ranges written at the same time (one per CPU)", 0},
+    {"memory-max", KEY_MEMORY, "SIZE", 0, "Memory of the process, e.g. 256MiB (default)", 0},
+    {"spool", KEY_SPOOL, "DIR", 0,
+     "Where files of compressed backups are unpacked, one shard at a time "
+     "(TMPDIR or /tmp)",
+     0},
+    {"skip-damaged", KEY_SKIP, NULL, 0,
+     "Leave damaged objects and shards out, list them, exit with 3", 0},
+    {"dry-run", KEY_DRY, NULL, 0, "Say what would be read and written; write nothing", 0},
     {"json", 'j', NULL, 0, "End with one line of JSON", 0},
     {"quiet", 'q', NULL, 0, "No progress", 0},
     {0},
 };
 
-static error_t add_name(struct sl_str *names, uint32_t *count, const char *name,
-                        struct argp_state *state)
+static void add_name(struct names *names, const char *name, struct argp_state *state)
 {
-    if (*count == NAMES_MAX) {
-        argp_error(state, "more than %d collections named", NAMES_MAX);
+    if (names->count == NAMES_MAX) {
+        argp_error(state, "more than %d names", NAMES_MAX);
+        return;
+    }
+    names->list[names->count++] = sl_str_from(name);
+}
+
+static uint32_t parse_parallelism(const char *arg, struct argp_state *state)
+{
+    char *end = NULL;
+    unsigned long n = strtoul(arg, &end, 10); /* allow: strtoul, a flag typed by a person */
+    if (*end != '\0' || arg[0] == '\0' || n > 1024) {
+        argp_error(state, "--parallelism: \"%s\" is not a number from 0 to 1024", arg);
+    }
+    return (uint32_t)n;
+}
+
+static uint64_t parse_memory(const char *arg, struct argp_state *state)
+{
+    uint64_t bytes = 0;
+    if (!sl_size_parse(sl_str_from(arg), &bytes) || bytes < MEMORY_MAX_LEAST) {
+        argp_error(state, "--memory-max: \"%s\" is not a size of at least 128MiB", arg);
+    }
+    return bytes;
+}
+
+static enum sl_timestamp_unit parse_unit(const char *arg, struct argp_state *state)
+{
+    if (strcmp(arg, "ns") != 0 && strcmp(arg, "ms") != 0) {
+        argp_error(state, "--timestamp-unit: \"%s\" is neither ns nor ms", arg);
+    }
+    return arg[0] == 'm' ? SL_UNIT_MS : SL_UNIT_NS;
+}
+
+static error_t parse_argument(struct job *j, char *arg, unsigned number)
+{
+    if (number == 0) {
+        j->source = arg;
+    } else if (number == 1) {
+        j->dest = arg;
+    } else {
         return ARGP_ERR_UNKNOWN;
     }
-    names[(*count)++] = sl_str_from(name);
     return 0;
 }
 
@@ -56,18 +125,40 @@ static error_t parse_export(int key, char *arg, struct argp_state *state)
         j->id = arg;
         return 0;
     case 'i':
-        return add_name(j->include, &j->include_count, arg, state);
-    case 'x':
-        return add_name(j->exclude, &j->exclude_count, arg, state);
-    case 'p': {
-        char *end = NULL;
-        unsigned long n = strtoul(arg, &end, 10); /* allow: strtoul, a flag typed by a person */
-        if (*end != '\0' || arg[0] == '\0' || n > 1024) {
-            argp_error(state, "--parallelism: \"%s\" is not a number from 0 to 1024", arg);
-        }
-        j->parallelism = (uint32_t)n;
+        add_name(&j->include, arg, state);
         return 0;
-    }
+    case 'x':
+        add_name(&j->exclude, arg, state);
+        return 0;
+    case 't':
+        add_name(&j->tenants, arg, state);
+        return 0;
+    case 'p':
+        j->parallelism = parse_parallelism(arg, state);
+        return 0;
+    case KEY_SOURCE:
+        j->kind = arg;
+        return 0;
+    case KEY_LAYOUT:
+        if (strcmp(arg, "weaviate") != 0) {
+            argp_error(state, "--layout: \"%s\" is not known; weaviate is", arg);
+        }
+        return 0;
+    case KEY_MEMORY:
+        j->memory_max = parse_memory(arg, state);
+        return 0;
+    case KEY_UNIT:
+        j->unit = parse_unit(arg, state);
+        return 0;
+    case KEY_DRY:
+        j->is_dry_run = true;
+        return 0;
+    case KEY_SKIP:
+        j->is_skipping = true;
+        return 0;
+    case KEY_SPOOL:
+        j->spool = arg;
+        return 0;
     case 'j':
         j->is_json = true;
         return 0;
@@ -75,16 +166,9 @@ static error_t parse_export(int key, char *arg, struct argp_state *state)
         j->is_quiet = true;
         return 0;
     case ARGP_KEY_ARG:
-        if (state->arg_num == 0) {
-            j->source = arg;
-        } else if (state->arg_num == 1) {
-            j->dest = arg;
-        } else {
-            return ARGP_ERR_UNKNOWN;
-        }
-        return 0;
+        return parse_argument(j, arg, state->arg_num);
     case ARGP_KEY_END:
-        if (j->dest == NULL) {
+        if (j->dest == NULL && !(j->is_dry_run && j->source != NULL)) {
             argp_error(state, "SOURCE and DEST are needed");
         }
         return 0;
@@ -96,8 +180,13 @@ static error_t parse_export(int key, char *arg, struct argp_state *state)
 static const struct argp export_argp = {export_options,
                                         parse_export,
                                         "SOURCE DEST",
-                                        "Exports the collections of a Sluice data folder that no "
-                                        "node uses to Parquet files in DEST/ID/.",
+                                        "Exports the collections of SOURCE to Parquet files in "
+                                        "DEST/ID/. SOURCE is a Weaviate data directory "
+                                        "(of a stopped or a running server, or a snapshot of one), "
+                                        "a Weaviate backup, or a Sluice data folder "
+                                        "that no node uses. Nothing is written into it.\vExit "
+                                        "codes: 0 done, 1 failed, 2 wrong usage, 3 done "
+                                        "without what was damaged (--skip-damaged).",
                                         NULL,
                                         NULL,
                                         NULL};
@@ -168,6 +257,10 @@ static void print_json(const struct job *j, const struct sl_export_progress *p, 
     sl_json_f64(&w, seconds);
     sl_json_key(&w, "path");
     sl_json_str(&w, sl_buf_str(&j->path));
+    if (j->is_skipping) {
+        sl_json_key(&w, "leftOut");
+        sl_json_u64(&w, j->left_out);
+    }
     sl_json_obj_end(&w);
     (void)puts(sl_buf_cstr(&out));
 }
@@ -189,6 +282,86 @@ static int report(const struct job *j, const struct sl_export_progress *p)
         return sli_failf("export %s ended %s%s%s", j->id, sl_export_state_name(p->state),
                          p->error.text[0] == '\0' ? "" : ": ", p->error.text);
     }
+    if (j->left_out > 0) {
+        (void)fprintf(stderr, "sluice: %llu damaged parts were left out\n",
+                      (unsigned long long)j->left_out);
+        return SLI_EXIT_DAMAGED;
+    }
+    return SLI_EXIT_DONE;
+}
+
+/* Called from range workers for everything --skip-damaged leaves out. */
+static void note_left_out(void *arg, struct sl_str class_name, struct sl_str shard,
+                          const char *what)
+{
+    struct job *j = arg;
+    sl_mutex_lock(&j->mu);
+    if (++j->left_out <= LEFT_OUT_TOLD) {
+        (void)fprintf(stderr, "left out: class %.*s shard %.*s: %s\n", SL_STR_ARG(class_name),
+                      SL_STR_ARG(shard), what);
+    }
+    sl_mutex_unlock(&j->mu);
+}
+
+/* Before it starts: a person may want another folder for it. */
+static void tell_room(const struct job *j)
+{
+    SL_AUTO(sl_buf) needed = SL_BUF_EMPTY;
+    SL_AUTO(sl_buf) free = SL_BUF_EMPTY;
+    if (j->room.needed > 0 && !j->is_quiet && !j->is_json) {
+        sli_print_bytes(&needed, j->room.needed);
+        sli_print_bytes(&free, j->room.free);
+        (void)fprintf(stderr, "unpacks about %s at a time; %s are free (--spool)\n",
+                      sl_buf_cstr(&needed), sl_buf_cstr(&free));
+    }
+}
+
+/* Names of --include and --exclude that nothing has: a slip of the pen is never passed over. */
+static void tell_unknown(const struct job *j)
+{
+    json_t *doc = json_loadb((const char *)j->reply.ptr, j->reply.len, 0, NULL), *name;
+    size_t i;
+    json_array_foreach(json_object_get(doc, "unknownCollections"), i, name)
+    {
+        (void)fprintf(stderr, "sluice: there is no collection \"%s\"\n", json_string_value(name));
+    }
+    json_decref(doc);
+}
+
+static int preview(struct job *j, struct sli_node *node, const struct sl_export_settings *settings,
+                   const struct sl_export_request *request)
+{
+    struct sl_err err = {0};
+    sl_rc rc = sl_export_preview(node->exports, settings, request, &j->reply, &err);
+    if (rc != SL_OK) {
+        return sli_fail(&err, rc);
+    }
+    tell_unknown(j);
+    if (j->is_json) {
+        (void)fputs(sl_buf_cstr(&j->reply), stdout);
+        return SLI_EXIT_DONE;
+    }
+    tell_room(j);
+    json_t *doc = json_loadb((const char *)j->reply.ptr, j->reply.len, 0, NULL);
+    size_t i;
+    json_t *s;
+    (void)printf("%-32s %-28s %12s %10s %6s\n", "COLLECTION", "SHARD OR TENANT", "OBJECTS", "SIZE",
+                 "FILES");
+    json_array_foreach(json_object_get(doc, "shards"), i, s)
+    {
+        const char *why = json_string_value(json_object_get(s, "skipReason"));
+        SL_AUTO(sl_buf) bytes = SL_BUF_EMPTY;
+        sli_print_bytes(&bytes, (uint64_t)json_number_value(json_object_get(s, "bytes")));
+        (void)printf("%-32s %-28s ", json_string_value(json_object_get(s, "class")),
+                     json_string_value(json_object_get(s, "shard")));
+        if (why != NULL) {
+            (void)printf("skipped: %s\n", why);
+        } else {
+            (void)printf("%12.0f %10s %6.0f\n", json_number_value(json_object_get(s, "objects")),
+                         sl_buf_cstr(&bytes), json_number_value(json_object_get(s, "files")));
+        }
+    }
+    json_decref(doc);
     return SLI_EXIT_DONE;
 }
 
@@ -199,19 +372,27 @@ static int export(struct job *j, struct sli_node *node)
         .is_enabled = true,
         .path = sl_str_from(j->dest),
         .parallelism = j->parallelism,
-        .memory_bytes = sli_memory_divide(MEMORY_MAX_DEFAULT).export_bytes,
+        .memory_bytes = sli_memory_divide(j->memory_max).export_bytes,
+        .unit = j->unit,
     };
     struct sl_export_request request = {
         .backend = SL_STR("filesystem"),
         .id = sl_str_from(j->id),
-        .include = j->include,
-        .include_count = j->include_count,
-        .exclude = j->exclude,
-        .exclude_count = j->exclude_count,
+        .include = j->include.list,
+        .include_count = j->include.count,
+        .exclude = j->exclude.list,
+        .exclude_count = j->exclude.count,
+        .tenants = j->tenants.list,
+        .tenant_count = j->tenants.count,
     };
+    if (j->is_dry_run) {
+        return preview(j, node, &settings, &request);
+    }
     struct sl_export_progress progress = {0};
     sl_rc rc = sl_export_create(node->exports, &settings, &request, &j->reply, &err);
     if (rc == SL_OK) {
+        tell_room(j);
+        tell_unknown(j);
         rc = follow(j, node->exports, &settings, &progress, &err);
     }
     if (rc != SL_OK) {
@@ -220,31 +401,76 @@ static int export(struct job *j, struct sli_node *node)
     return report(j, &progress);
 }
 
+static sl_rc find_kind(const struct job *j, enum sl_source_kind *ret, struct sl_err *err)
+{
+    static const char *const names[] = {"sluice", "weaviate", "backup"};
+    for (size_t i = 0; j->kind != NULL && i < SL_COUNT_OF(names); i++) {
+        if (strcmp(j->kind, names[i]) == 0) {
+            *ret = (enum sl_source_kind)i;
+            return SL_OK;
+        }
+    }
+    return j->kind == NULL ? sl_source_detect(j->source, ret, err)
+                           : SL_FAIL(err, SL_EINVAL,
+                                     "--source: \"%s\" is not sluice, weaviate or backup", j->kind);
+}
+
+static sl_rc open_source(struct job *j, struct sli_node *node, struct sl_err *err)
+{
+    enum sl_source_kind kind;
+    *node = (struct sli_node){0};
+    SL_TRY(find_kind(j, &kind, err));
+    if (kind == SL_KIND_SLUICE) {
+        return sli_node_open_read_only(j->source, j->memory_max, node, err);
+    }
+    if (j->dest != NULL) {
+        SL_TRY(sli_check_apart("DEST/ID", sl_buf_cstr(&j->path), j->source, err));
+    }
+    struct sl_weaviate_opts opts = {.clock = sl_clock_real(),
+                                    .spool_path = j->spool,
+                                    .worker_count = j->parallelism,
+                                    .room = &j->room,
+                                    .left_out = j->is_skipping ? note_left_out : NULL,
+                                    .left_out_arg = j};
+    SL_TRY(sl_source_weaviate_open(j->source, kind, &opts, &node->source, err));
+    struct sl_exports_opts ex = {
+        .source = node->source, .clock = sl_clock_real(), .node_name = SL_STR("local")};
+    return sl_exports_open(&ex, &node->exports, err);
+}
+
+static int run(struct job *j)
+{
+    struct sl_err err = {0};
+    struct sli_node node;
+    sli_raise_file_limit();
+    sl_rc rc = open_source(j, &node, &err);
+    int code = rc == SL_OK ? export(j, &node) : sli_fail(&err, rc);
+    sli_node_close(&node);
+    return code;
+}
+
 int sli_cmd_export(int argc, char **argv)
 {
     SL_AUTO_MEM(struct job) j = sl_alloc_zero(1, sizeof(*j));
     if (j == NULL) {
         return sli_failf("out of memory");
     }
+    j->memory_max = MEMORY_MAX_DEFAULT;
     if (argp_parse(&export_argp, argc, argv, 0, NULL, j) != 0) {
         return SLI_EXIT_USAGE;
     }
     if (j->id == NULL) {
         make_id(j);
     }
-    sl_buf_addf(&j->path, "%s/%s", j->dest, j->id);
+    sl_buf_addf(&j->path, "%s/%s", j->dest == NULL ? "" : j->dest, j->id);
     (void)sl_buf_cstr(&j->path);
+    sl_mutex_init(&j->mu);
     sl_log_setup(SL_WARN, SL_LOG_TEXT); /* a person watches: the engine's events are the bar */
     struct sigaction act = {.sa_handler = on_interrupt};
     (void)sigaction(SIGINT, &act, NULL);
     (void)sigaction(SIGTERM, &act, NULL);
-    struct sl_err err = {0};
-    struct sli_node node;
-    sl_rc rc = sli_node_open_read_only(j->source, MEMORY_MAX_DEFAULT, &node, &err);
-    int code = rc == SL_OK ? export(j, &node) : sli_fail(&err, rc);
-    if (rc == SL_OK) {
-        sli_node_close(&node);
-    }
+    int code = run(j);
+    sl_mutex_fini(&j->mu);
     sl_buf_fini(&j->made_id);
     sl_buf_fini(&j->reply);
     sl_buf_fini(&j->path);

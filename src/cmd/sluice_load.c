@@ -126,7 +126,7 @@ static bool add_object(struct load *l, const struct batch *b, const struct line 
 {
     json_error_t why;
     const char *text = (const char *)b->text.ptr + line->at;
-    json_t *object = json_loadb(text, line->len, JSON_DECODE_INT_AS_REAL, &why);
+    json_t *object = json_loadb(text, line->len, JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, &why);
     if (!json_is_object(object)) {
         refuse_line(l, b, line->number, object == NULL ? why.text : "not a JSON object");
         json_decref(object);
