@@ -36,7 +36,7 @@ class Node:
         self.bin_dir = pathlib.Path(bin_dir)
         self.owned = data is None
         self.data = pathlib.Path(tempfile.mkdtemp(prefix="sluice-test-")) if data is None else pathlib.Path(data)
-        self.env = {"PATH": os.environ["PATH"], "EXPORT_ENABLED": "true", "SLUICE_PORT": "0",
+        self.env = {"PATH": os.environ["PATH"], "EXPORT_ENABLED": "true", "SLUICE_PORT": "0", "GRPC_PORT": "0",
                     "CLUSTER_HOSTNAME": "node1", "PERSISTENCE_DATA_PATH": str(self.data)}
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "HOME"):
             if name in os.environ:
@@ -52,7 +52,8 @@ class Node:
         for line in self.process.stderr:
             self.log.append(line)
             if '"listening"' in line:
-                self.port = json.loads(line)["port"]
+                told = json.loads(line)
+                self.port, self.grpc_port = told["port"], told["grpc_port"]
                 break
         else:
             raise Failed(f"sluiced did not start: {''.join(self.log[-3:])} exit code {self.process.wait()}")
@@ -156,7 +157,7 @@ def run(tests):
     bin_dir = sys.argv[1] if pathlib.Path(sys.argv[1], "sluiced").exists() else os.path.join(sys.argv[1], "bin")
     wanted = [a for a in sys.argv[2:] if not a.startswith("--")]
     failed = 0
-    for name, test in tests.items():
+    for name, test in list(tests.items()):
         if not name.startswith("test_") or (wanted and name not in wanted):
             continue
         try:

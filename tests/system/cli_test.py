@@ -40,7 +40,7 @@ def test_failures_have_the_nodes_sentence_and_code_1(bin_dir):
     node.close()
     code, _, err = node.sluice("status", "x")
     equal(code, 1, "no node")
-    check("is the node running" in err, err)
+    check("is the server running" in err, err)
 
 
 def test_wrong_usage_is_code_2(bin_dir):
