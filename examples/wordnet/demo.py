@@ -50,7 +50,7 @@ class Node:
     """A sluiced of its own on a free port."""
 
     def __init__(self, bin_dir, folder):
-        env = {"PATH": os.environ["PATH"], "EXPORT_ENABLED": "true", "SLUICE_PORT": "0",
+        env = {"PATH": os.environ["PATH"], "EXPORT_ENABLED": "true", "SLUICE_PORT": "0", "GRPC_PORT": "0",
                "PERSISTENCE_DATA_PATH": f"{folder}/data", "CLUSTER_HOSTNAME": "node1"}
         self.process = subprocess.Popen([f"{bin_dir}/sluiced"], env=env, stderr=subprocess.PIPE, text=True)
         for line in self.process.stderr:
