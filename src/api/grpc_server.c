@@ -60,8 +60,9 @@ struct sl_grpc {
     atomic_bool is_draining; /* streams are told that the node stops */
     uint16_t port;
     struct sl_mutex mu;
+    struct sl_cond no_calls;
     struct {
-        bool is_stopping;     /* no message goes to the workers any more */
+        uint32_t calls;       /* awaited or come, and not freed */
         struct call *streams; /* those whose end was not seen yet */
     } locked SL_GUARDED;
 };
@@ -121,6 +122,7 @@ static const struct sli_rpc_method methods[] = {
 
 static void call_free(struct call *c)
 {
+    struct sl_grpc *api = c->api;
     for (uint32_t i = c->reply_sent; i < c->reply_count; i++) {
         grpc_byte_buffer_destroy(c->replies[i]);
     }
@@ -138,6 +140,11 @@ static void call_free(struct call *c)
         grpc_call_unref(c->core);
     }
     sl_free(c);
+    sl_mutex_lock(&api->mu);
+    if (--api->locked.calls == 0) {
+        sl_cond_signal(&api->no_calls);
+    }
+    sl_mutex_unlock(&api->mu);
 }
 
 static void call_done(struct call *c)
@@ -176,6 +183,9 @@ static void await_call(struct sl_grpc *api)
     c->on_told = (struct tag){c, EVENT_TOLD};
     c->on_closed = (struct tag){c, EVENT_CLOSED};
     atomic_store(&c->users, 1);
+    sl_mutex_lock(&api->mu);
+    api->locked.calls++;
+    sl_mutex_unlock(&api->mu);
     grpc_call_details_init(&c->details);
     grpc_metadata_array_init(&c->metadata);
     if (grpc_server_request_call(api->server, &c->core, &c->details, &c->metadata, api->queue,
@@ -436,14 +446,9 @@ static void work(void *arg)
 
 static void add_work(struct call *c)
 {
-    struct sl_grpc *api = c->api;
     atomic_fetch_add_explicit(&c->users, 1, memory_order_relaxed); /* the worker's */
-    sl_mutex_lock(&api->mu);
-    sl_rc rc = api->locked.is_stopping ? SL_ECLOSED : sl_workers_try_add(api->workers, work, c);
-    sl_mutex_unlock(&api->mu);
-    if (rc != SL_OK) {
-        finish(c, GRPC_STATUS_UNAVAILABLE,
-               "too many requests are waiting or the node is stopping; try again in a moment");
+    if (sl_workers_try_add(c->api->workers, work, c) != SL_OK) {
+        finish(c, GRPC_STATUS_UNAVAILABLE, "too many requests are waiting; try again in a moment");
         call_done(c);
     }
 }
@@ -715,10 +720,12 @@ static sl_rc start_server(struct sl_grpc *api, struct sl_err *err)
     api->queue = grpc_completion_queue_create_for_next(NULL);
     grpc_server_register_completion_queue(api->server, api->queue, NULL);
     SL_TRY(listen_on(api, err));
+    for (size_t i = 0; i < POLL_THREADS; i++) {
+        SL_TRY(sl_thread_start("grpc", poll_events, api, &api->threads[i], err));
+    }
     grpc_server_start(api->server);
     for (size_t i = 0; i < POLL_THREADS; i++) {
         await_call(api);
-        SL_TRY(sl_thread_start("grpc", poll_events, api, &api->threads[i], err));
     }
     return SL_OK;
 }
@@ -738,6 +745,7 @@ sl_rc sl_grpc_start(const struct sl_api_opts *opts, struct sl_grpc **ret, struct
     grpc_init();
     api->opts = *opts;
     sl_mutex_init(&api->mu);
+    sl_cond_init(&api->no_calls);
     sl_rc rc = sl_budget_new(opts->body_budget * UNPACKED, &api->messages, err);
     if (rc == SL_OK) {
         sl_budget_watch(api->messages, SL_BUDGET_MESSAGES);
@@ -765,7 +773,9 @@ uint16_t sl_grpc_port(const struct sl_grpc *api)
     return api->port;
 }
 
-/* Lets calls at work end, cancels the rest after a while, and drains the queue. */
+/* Lets calls at work end and cancels the rest after a while. The core reports the end when the
+ * connections are gone; calls of lost connections can still be on their way then, and must not
+ * start anything on a queue that was shut down. */
 static void stop_server(struct sl_grpc *api)
 {
     struct tag stopped = {NULL, EVENT_STOPPED};
@@ -780,6 +790,11 @@ static void stop_server(struct sl_grpc *api)
     }
     grpc_completion_queue_shutdown(own);
     grpc_completion_queue_destroy(own);
+    sl_mutex_lock(&api->mu);
+    while (api->locked.calls > 0) {
+        sl_cond_wait(&api->no_calls, &api->mu);
+    }
+    sl_mutex_unlock(&api->mu);
 }
 
 void sl_grpc_stop(struct sl_grpc *api)
@@ -791,10 +806,7 @@ void sl_grpc_stop(struct sl_grpc *api)
     if (api->server != NULL) {
         stop_server(api);
     }
-    sl_mutex_lock(&api->mu);
-    api->locked.is_stopping = true;
-    sl_mutex_unlock(&api->mu);
-    sl_workers_free(api->workers); /* what is queued answers; nothing reads any more */
+    sl_workers_free(api->workers);
     if (api->queue != NULL) {
         grpc_completion_queue_shutdown(api->queue);
     }
@@ -808,6 +820,7 @@ void sl_grpc_stop(struct sl_grpc *api)
         grpc_server_destroy(api->server);
     }
     sl_budget_free(api->messages);
+    sl_cond_fini(&api->no_calls);
     sl_mutex_fini(&api->mu);
     sl_free(api);
     grpc_shutdown();

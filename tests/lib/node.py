@@ -57,8 +57,12 @@ class Node:
                 break
         else:
             raise Failed(f"sluiced did not start: {''.join(self.log[-3:])} exit code {self.process.wait()}")
-        self.reader = threading.Thread(target=lambda: self.log.extend(self.process.stderr), daemon=True)
+        self.reader = threading.Thread(target=self.read_log, daemon=True)
         self.reader.start()
+
+    def read_log(self):
+        with self.process.stderr as lines:
+            self.log.extend(lines)
 
     @property
     def url(self):

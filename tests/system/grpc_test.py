@@ -95,18 +95,21 @@ def frame(kind, flags, stream, payload):
     return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
 
 
+def field(name, value):
+    return b"\x00" + bytes([len(name)]) + name + bytes([len(value)]) + value
+
+
+# HEADERS of a call as a client writes them, by literal fields without a table.
+HEADERS = b"".join(field(k, v) for k, v in (
+    (b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/weaviate.v1.Weaviate/BatchObjects"),
+    (b":authority", b"x"), (b"te", b"trailers"), (b"content-type", b"application/grpc")))
+
+
 def test_broken_bytes_at_the_port(bin_dir):
     node = Node(bin_dir)
     noise = random.Random(5)
     settings = frame(4, 0, 0, b"")
-    # HEADERS of a call as a client writes them, by literal fields without a table.
-    def field(name, value):
-        return b"\x00" + bytes([len(name)]) + name + bytes([len(value)]) + value
-
-    headers = b"".join(field(k, v) for k, v in (
-        (b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/weaviate.v1.Weaviate/BatchObjects"),
-        (b":authority", b"x"), (b"te", b"trailers"), (b"content-type", b"application/grpc")))
-    begun = PREFACE + settings + frame(1, 4, 1, headers)
+    begun = PREFACE + settings + frame(1, 4, 1, HEADERS)
     cases = [
         b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\0" * 100, noise.randbytes(5000), PREFACE, PREFACE + noise.randbytes(5000),
         PREFACE + settings * 2000, PREFACE + settings + frame(6, 0, 0, b"12345678") * 2000,
@@ -115,9 +118,9 @@ def test_broken_bytes_at_the_port(bin_dir):
         begun + frame(0, 1, 1, b"\0\xff\xff\xff\xff"), begun + frame(0, 1, 1, b"\1\0\0\0\4zzzz"),
         begun + frame(0, 1, 1, b"\0\0\0\0\4zzzz"), begun + frame(0, 1, 1, b"\0\0\0"), begun + frame(0, 1, 1, b""),
         begun + frame(3, 0, 1, b"\0\0\0\2"), begun + begun[len(PREFACE):],
-        PREFACE + settings + b"".join(frame(1, 4, 2 * n + 1, headers) + frame(3, 0, 2 * n + 1, b"\0\0\0\x08")
+        PREFACE + settings + b"".join(frame(1, 4, 2 * n + 1, HEADERS) + frame(3, 0, 2 * n + 1, b"\0\0\0\x08")
                                       for n in range(3000)),  # rapid resets
-        PREFACE + settings + frame(1, 0, 1, headers) + frame(9, 0, 1, b"\x00" + b"\x01a\x01b") * 3000,
+        PREFACE + settings + frame(1, 0, 1, HEADERS) + frame(9, 0, 1, b"\x00" + b"\x01a\x01b") * 3000,
     ]
     cases += [bytes(b if noise.random() > 0.02 else noise.randrange(256) for b in begun + frame(0, 1, 1, b"\0\0\0\0\0"))
               for _ in range(200)]
@@ -133,6 +136,22 @@ def test_broken_bytes_at_the_port(bin_dir):
         for one in open_ones:
             one.close()
         is_well(node, channel)
+    node.close()
+
+
+def test_a_stop_right_after_a_flood(bin_dir):
+    """Calls whose connections are lost are still on their way through the node when it stops."""
+    node = Node(bin_dir)
+    calls = b"".join(frame(1, 4, 2 * n + 1, HEADERS) + frame(0, 1, 2 * n + 1, b"\0" * 5) for n in range(90))
+    for _ in range(20):
+        flood = [socket.create_connection(("127.0.0.1", node.grpc_port)) for _ in range(60)]
+        for one in flood:
+            one.sendall(PREFACE + frame(4, 0, 0, b"") + calls)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # lost, not closed
+        for one in flood:
+            one.close()
+        node.stop()
+        node.start()
     node.close()
 
 
