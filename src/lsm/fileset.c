@@ -82,8 +82,8 @@ static int against(struct sl_str name, struct sl_str id)
     return 0;
 }
 
-/* The first file whose name starts with "segment-<id>." and ends with `end`; NULL without one. */
-static struct sl_bucket_file *find(const struct listing *l, struct sl_str id, const char *end)
+/* Index of the first name not before "segment-<id>.". */
+static uint32_t first_of(const struct listing *l, struct sl_str id)
 {
     uint32_t lo = 0, hi = l->count;
     while (lo < hi) {
@@ -94,7 +94,14 @@ static struct sl_bucket_file *find(const struct listing *l, struct sl_str id, co
             hi = mid;
         }
     }
-    for (; lo < l->count && against(l->files[lo].name, id) == 0; lo++) {
+    return lo;
+}
+
+/* The first file whose name starts with "segment-<id>." and ends with `end`; NULL without one. */
+static struct sl_bucket_file *find(const struct listing *l, struct sl_str id, const char *end)
+{
+    for (uint32_t lo = first_of(l, id); lo < l->count && against(l->files[lo].name, id) == 0;
+         lo++) {
         if (sl_str_ends(l->files[lo].name, end)) {
             return &l->files[lo];
         }
@@ -105,8 +112,13 @@ static struct sl_bucket_file *find(const struct listing *l, struct sl_str id, co
 /* A log of the same memtable that holds something. */
 static bool has_log(const struct listing *l, struct sl_str id)
 {
-    const struct sl_bucket_file *log = find(l, id, ".wal");
-    return log != NULL && log->size > 0;
+    size_t len = strlen(PREFIX ".wal") + id.len; /* nothing stands between: not "5.x.wal" */
+    for (uint32_t i = first_of(l, id); i < l->count && against(l->files[i].name, id) == 0; i++) {
+        if (l->files[i].name.len == len && sl_str_ends(l->files[i].name, ".wal")) {
+            return l->files[i].size > 0;
+        }
+    }
+    return false;
 }
 
 static void leave(struct sl_bucket_file *f, const char *why)

@@ -57,6 +57,7 @@ static const struct listing_case cases[] = {
     {A ".db " B ".db " B ".wal", A ".db " B ".wal", "the log of the same name holds all of it"},
     {A ".l0.s0.db " A ".wal " A ".bloom " A ".cna", A ".wal", "holds all of it"},
     {A ".db " A ".wal=0", A ".db", "an empty log"},
+    {A ".l0.s0.db " A ".l0.wal=0 " A ".wal", A ".wal", "holds all of it"},
     /* 6: empty logs */
     {A ".wal=0 " B ".wal=0 " C ".wal", C ".wal", "an empty log"},
     {A ".wal=0", "", "an empty log"},
