@@ -43,6 +43,9 @@ struct sl_backend_ops {
                  struct sl_err *err);
     sl_rc (*get)(struct sl_backend *be, struct sl_str key, uint64_t size_max, struct sl_buf *out,
                  struct sl_err *err);
+    /* Appends bytes offset..offset+len of an object, fewer where it ends. */
+    sl_rc (*read)(struct sl_backend *be, struct sl_str key, uint64_t offset, size_t len,
+                  struct sl_buf *out, struct sl_err *err);
     /* Objects whose key starts with prefix, in key order. A prefix ending in '/' lists below it. */
     sl_rc (*list)(struct sl_backend *be, struct sl_str prefix, sl_backend_list_fn *fn, void *arg,
                   struct sl_err *err);
@@ -89,6 +92,21 @@ sl_rc sl_backend_put(struct sl_backend *be, struct sl_str key, struct sl_bytes b
                      enum sl_put_mode mode, struct sl_err *err);
 sl_rc sl_backend_get(struct sl_backend *be, struct sl_str key, uint64_t size_max,
                      struct sl_buf *out, struct sl_err *err);
+
+/* ---- open.c: a destination by its place ---- */
+struct sl_config;
+struct sl_clock;
+struct sl_backend_env {
+    const struct sl_config *config; /* borrowed while the backend is open; credentials, limits */
+    struct sl_clock *clock;         /* borrowed */
+    struct sl_cancel *cancel;       /* borrowed, may be NULL: ends waits of uploads early */
+};
+/* "s3://bucket/prefix", "gs://bucket/prefix", "az://container/prefix", "file:///folder" or a
+ * folder. Touches nothing yet: the probe does. SL_EINVAL: another scheme, no bucket. */
+sl_rc sl_backend_open(const struct sl_backend_env *env, struct sl_str place,
+                      struct sl_backend **ret, struct sl_err *err);
+/* Is it the place of a store (has a scheme), not a folder? */
+bool sl_backend_is_store(struct sl_str place);
 
 /* Filesystem under the folder `root` (absolute or relative; made at the first write, not before).
  * Temporary names are ".<name>.<random>.sluice-tmp" beside the object; then fsync, rename without

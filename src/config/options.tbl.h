@@ -141,4 +141,18 @@ SL_OPTION(oidc_jwks_url, TEXT, "AUTHENTICATION_OIDC_JWKS_URL", NULL, "", 0, 0, "
 SL_OPTION(is_oidc_tls_unverified, BOOL, "AUTHENTICATION_OIDC_INSECURE_SKIP_TLS_VERIFY", NULL,
           "false", 0, 0, NULL,
           "Accept any certificate of the issuer; whoever is on the way can then log in as anybody")
+/* ---- object stores: all of them ---- */
+SL_OPTION(is_probe_skipped, BOOL, "EXPORT_SKIP_ACCESS_CHECK", NULL, "false", 0, 0, NULL,
+          "Do not try an object store's bucket and credentials before an export begins")
+SL_OPTION(store_deadline_ns, DURATION, "SLUICE_STORE_DEADLINE", NULL, "15m", 1000000000,
+          86400000000000, NULL, "How long a request to an object store is tried again before it has failed")
+SL_OPTION(store_stall_ns, DURATION, "SLUICE_STORE_STALL", NULL, "30s", 100000000, 3600000000000,
+          NULL, "An exchange with an object store that moves no byte for so long is begun again")
+SL_OPTION(store_bandwidth, SIZE, "SLUICE_STORE_BANDWIDTH", NULL, "0", 0, 1099511627776, NULL,
+          "Bytes a second that an export may send to an object store; 0 is no limit")
+SL_OPTION(store_ca, TEXT, "SLUICE_STORE_CA", NULL, "", 0, 0, "a PEM file",
+          "Authorities that vouch for object stores, beside the system's")
+/* ---- S3 ---- */
+/* ---- Google Cloud Storage ---- */
+/* ---- Azure Blob Storage ---- */
 #undef SL_LIVE_OPTION

@@ -1,0 +1,58 @@
+/* What the drivers of object stores (s3/, gcs/, azure/) share: their place, and trying again.
+ *
+ * Each driver is four files: driver.c operations over whole objects, parts.c uploads, access.c
+ * credentials and their refresh, the probe; error.c from a foreign answer to a sentence and to
+ * "again or not". */
+#ifndef SL_BACKEND_STORE_INT_H
+#define SL_BACKEND_STORE_INT_H
+
+#include <stdatomic.h>
+
+#include "backend/backend_int.h"
+#include "base/clock.h"
+#include "base/str.h"
+#include "config/config.h"
+#include "http/exchange.h"
+
+/* Base of every store's backend: the driver embeds it first. */
+struct sli_store {
+    struct sl_backend backend;
+    const struct sl_config *config; /* borrowed, immutable */
+    struct sl_http *http;           /* owned: connections end with the backend */
+    struct sl_clock *clock;
+    struct sl_cancel *cancel; /* borrowed, may be NULL: ends begin, part and complete early */
+    char *bucket;             /* owned; the container for Azure */
+    char *prefix;             /* owned; "" or "a/b/": in front of every key */
+    atomic_int retry_tokens;  /* retry.c */
+};
+sl_rc sli_store_init(struct sli_store *st, const struct sl_backend_ops *ops,
+                     const struct sl_backend_env *env, struct sl_str bucket, struct sl_str prefix,
+                     struct sl_err *err);
+void sli_store_fini(struct sli_store *st); /* after a failed init, too */
+
+/* ---- retry.c ---- */
+
+/* One try of a request: builds, signs, sends and judges it. */
+struct sli_try {
+    uint32_t no;        /* from 0 */
+    bool is_repeatable; /* set by the try when it fails and may be repeated */
+    bool is_refreshed;  /* the try's own: credentials were renewed once for this call */
+    int64_t wait_ns;    /* set by the try: what the server asked for (Retry-After); 0: our own */
+};
+typedef sl_rc sli_try_fn(void *arg, struct sli_try *t, struct sl_err *err);
+/* Tries until it is SL_OK, not repeatable, canceled, or SLUICE_STORE_DEADLINE has passed since the
+ * call began (the last failure is told then, with how often and how long it was tried). Waits
+ * grow from 0.1 s to 20 s with full jitter. A store that fails most of its calls is asked less:
+ * each retry costs a token, each success gives some back. cancel may be NULL. */
+sl_rc sli_retry(struct sli_store *st, struct sl_cancel *cancel, sli_try_fn *fn, void *arg,
+                struct sl_err *err);
+
+/* The drivers, by open.c; bucket is checked to be not empty. */
+sl_rc sli_s3_open(const struct sl_backend_env *env, struct sl_str bucket, struct sl_str prefix,
+                  struct sl_backend **ret, struct sl_err *err);
+sl_rc sli_gcs_open(const struct sl_backend_env *env, struct sl_str bucket, struct sl_str prefix,
+                   struct sl_backend **ret, struct sl_err *err);
+sl_rc sli_azure_open(const struct sl_backend_env *env, struct sl_str bucket, struct sl_str prefix,
+                     struct sl_backend **ret, struct sl_err *err);
+
+#endif
