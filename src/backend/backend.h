@@ -115,14 +115,24 @@ sl_rc sl_backend_filesystem_open(const char *root, struct sl_backend **ret, stru
 sl_rc sl_backend_mem_open(struct sl_backend **ret, struct sl_err *err); /* tests */
 sl_rc sl_backend_faulty_open(struct sl_backend *inner, struct sl_backend **ret, struct sl_err *err);
 
+/* Buffers for parts, all of one size, shared by the streams of a job. A buffer in use holds a
+ * ticket of the budget, an idle one does not: it keeps its pages for the next, which would cost
+ * more to fault in again than to fill, and there are never more of them than were in use at a time.
+ */
+struct sl_part_pool;
+/* budget: borrowed; part_bytes: within the backend's part_rule. */
+sl_rc sl_part_pool_new(struct sl_budget *budget, uint64_t part_bytes, struct sl_part_pool **ret,
+                       struct sl_err *err);
+void sl_part_pool_free(struct sl_part_pool *pool); /* after its streams; NULL is fine */
+SL_DEFINE_FREEP(sl_part_pool, sl_part_pool_free)
+
 /* stream.c: a sl_sink that cuts bytes into parts and sends them on uploader threads while the
- * caller goes on writing. Uploads set the pace: a write waits when `parts` has no free bytes. The
- * number of parts in flight is bounded by that budget alone. */
+ * caller goes on writing. Uploads set the pace: a write waits when the budget of `parts` is spent.
+ * The number of parts in flight is bounded by that budget alone. */
 struct sl_stream_opts {
     struct sl_workers *uploaders; /* borrowed; runs the parts */
-    struct sl_budget *parts;      /* borrowed; part buffers of all streams together */
+    struct sl_part_pool *parts;   /* borrowed; of all streams together */
     struct sl_cancel *cancel;     /* borrowed; may be NULL */
-    uint64_t part_bytes;          /* within the backend's part_rule */
     _Atomic uint64_t *sent_bytes; /* may be NULL: grows as parts are acknowledged */
 };
 /* On success *ret is a sink; close completes the object and yields its receipt. */

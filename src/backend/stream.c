@@ -2,9 +2,7 @@
  *
  * Uploads, not scans, set the pace: a writer that needs a part while the byte budget is spent waits
  * in write, and there is no other throttle. A part is a buffer with its budget ticket; it goes from
- * the owner to an uploader thread and comes back as the stream's one spare, or it is freed and its
- * ticket given back. The spare keeps its ticket, so the budget covers every buffer there is, and it
- * keeps its pages, which would cost more to fault in again than to fill. Called by export/ only,
+ * the owner to an uploader thread and from there back to the pool. Called by export/ only,
  * through sl_sink. The first failure sticks and is the answer of every later call; parts that still
  * wait are then not sent. Always true: bytes written == bytes in parts handed over + bytes in the
  * current part. One owner thread writes; uploader threads touch what stands under `mu` only. `mu`
@@ -22,14 +20,24 @@
 
 struct stream;
 
-/* A buffer of part_bytes and its place in the object. */
+/* A buffer of the pool's part_bytes and its place in the object. */
 struct part {
+    struct part *next; /* in the pool */
     struct stream *stream;
     uint64_t offset; /* of its first byte in the object */
     uint32_t no;     /* from 1 */
     size_t len;      /* bytes filled */
     uint8_t *bytes;  /* part_bytes of them, inside `room`, aligned for SL_FILE_DIRECT_ALIGN */
     uint8_t room[];
+};
+
+struct sl_part_pool {
+    struct sl_budget *budget; /* borrowed */
+    uint64_t part_bytes;
+    struct sl_mutex mu; /* leaf */
+    struct {
+        struct part *idle; /* the one used last comes first: its bytes may still be in a cache */
+    } locked SL_GUARDED;
 };
 
 struct stream {
@@ -44,7 +52,6 @@ struct stream {
     struct sl_mutex mu;       /* protects `locked` */
     struct sl_cond changed;   /* a part came back */
     struct {
-        struct part *spare; /* sent; ready to be filled again, ticket included */
         uint32_t in_flight; /* parts handed to the uploaders */
         sl_rc rc;           /* first failure; SL_OK until then, never overwritten */
         struct sl_err err;  /* its sentence */
@@ -89,29 +96,71 @@ static sl_rc fail_with(struct stream *st, sl_rc rc, const struct sl_err *err)
     return rc;
 }
 
-static void part_free(struct stream *st, struct part *p)
+/* ---- the pool ---- */
+
+sl_rc sl_part_pool_new(struct sl_budget *budget, uint64_t part_bytes, struct sl_part_pool **ret,
+                       struct sl_err *err)
 {
-    if (p != NULL) {
-        sl_free(p);
-        sl_budget_give(st->opts.parts, st->opts.part_bytes);
+    struct sl_part_pool *pool = sl_alloc_zero(1, sizeof *pool);
+    if (pool == NULL) {
+        return SL_NOMEM(err);
     }
+    pool->budget = budget;
+    pool->part_bytes = part_bytes;
+    sl_mutex_init(&pool->mu);
+    *ret = pool;
+    return SL_OK;
+}
+
+static struct part *pool_pop(struct sl_part_pool *pool)
+{
+    sl_mutex_lock(&pool->mu);
+    struct part *p = pool->locked.idle;
+    if (p != NULL) {
+        pool->locked.idle = p->next;
+    }
+    sl_mutex_unlock(&pool->mu);
+    return p;
+}
+
+void sl_part_pool_free(struct sl_part_pool *pool)
+{
+    if (pool == NULL) {
+        return;
+    }
+    for (struct part *p; (p = pool_pop(pool)) != NULL;) {
+        sl_free(p);
+    }
+    sl_mutex_fini(&pool->mu);
+    sl_free(pool);
+}
+
+static void part_give(struct sl_part_pool *pool, struct part *p)
+{
+    if (p == NULL) {
+        return;
+    }
+    sl_mutex_lock(&pool->mu);
+    p->next = pool->locked.idle;
+    pool->locked.idle = p;
+    sl_mutex_unlock(&pool->mu);
+    sl_budget_give(pool->budget, pool->part_bytes);
 }
 
 static sl_rc part_take(struct stream *st, struct part **ret, struct sl_err *err)
 {
-    sl_mutex_lock(&st->mu);
-    struct part *p = sl_move(&st->locked.spare);
-    sl_mutex_unlock(&st->mu);
+    struct sl_part_pool *pool = st->opts.parts;
+    sl_rc rc = sl_budget_take(pool->budget, pool->part_bytes, st->opts.cancel);
+    if (rc != SL_OK) {
+        return SL_FAIL(err, rc, "the upload was canceled");
+    }
+    struct part *p = pool_pop(pool);
     if (p == NULL) {
-        sl_rc rc = sl_budget_take(st->opts.parts, st->opts.part_bytes, st->opts.cancel);
-        if (rc != SL_OK) {
-            return SL_FAIL(err, rc, "the upload was canceled");
-        }
-        p = sl_alloc(sizeof *p + (size_t)st->opts.part_bytes + SL_FILE_DIRECT_ALIGN);
-        if (p == NULL) {
-            sl_budget_give(st->opts.parts, st->opts.part_bytes);
-            return SL_NOMEM(err);
-        }
+        p = sl_alloc(sizeof *p + (size_t)pool->part_bytes + SL_FILE_DIRECT_ALIGN);
+    }
+    if (p == NULL) {
+        sl_budget_give(pool->budget, pool->part_bytes);
+        return SL_NOMEM(err);
     }
     size_t skip = -(uintptr_t)p->room % SL_FILE_DIRECT_ALIGN;
     *p = (struct part){
@@ -119,6 +168,8 @@ static sl_rc part_take(struct stream *st, struct part **ret, struct sl_err *err)
     *ret = p;
     return SL_OK;
 }
+
+/* ---- the stream ---- */
 
 /* On an uploader thread. The last thing done is to leave the lock: from then on the owner may free.
  */
@@ -142,14 +193,8 @@ static void part_send(void *arg)
     if (rc != SL_OK) {
         fail_locked(st, rc, &err);
     }
-    bool is_kept = rc == SL_OK && st->locked.spare == NULL;
-    if (is_kept) {
-        st->locked.spare = p;
-    }
     sl_mutex_unlock(&st->mu);
-    if (!is_kept) {
-        part_free(st, p);
-    }
+    part_give(st->opts.parts, p);
     sl_mutex_lock(&st->mu);
     st->locked.in_flight--;
     sl_cond_signal(&st->changed);
@@ -170,7 +215,7 @@ static sl_rc part_hand_over(struct stream *st, struct sl_err *err)
         sl_mutex_lock(&st->mu);
         st->locked.in_flight--;
         sl_mutex_unlock(&st->mu);
-        part_free(st, p);
+        part_give(st->opts.parts, p);
         return SL_FAIL(err, rc, "the upload was stopped: the program is shutting down");
     }
     return SL_OK;
@@ -184,12 +229,12 @@ static sl_rc stream_fill(struct stream *st, struct sl_bytes b, struct sl_err *er
             SL_TRY(part_take(st, &st->current, err));
         }
         struct part *p = st->current;
-        size_t n = SL_MIN(b.len, (size_t)st->opts.part_bytes - p->len);
+        size_t n = SL_MIN(b.len, (size_t)st->opts.parts->part_bytes - p->len);
         memcpy(p->bytes + p->len, b.ptr, n);
         p->len += n;
         st->size += n;
         b = SL_BYTES(b.ptr + n, b.len - n);
-        if (p->len == st->opts.part_bytes) {
+        if (p->len == st->opts.parts->part_bytes) {
             SL_TRY(part_hand_over(st, err));
         }
     }
@@ -221,11 +266,7 @@ static void stream_free(struct stream *st)
     if (st->upload != NULL) {
         st->be->ops->cancel(st->be, st->upload);
     }
-    sl_mutex_lock(&st->mu);
-    struct part *spare = sl_move(&st->locked.spare);
-    sl_mutex_unlock(&st->mu);
-    part_free(st, spare);
-    part_free(st, st->current);
+    part_give(st->opts.parts, st->current);
     sl_xxh_free(st->hash);
     sl_cond_fini(&st->changed);
     sl_mutex_fini(&st->mu);
@@ -270,8 +311,8 @@ sl_rc sl_stream_open(struct sl_backend *be, struct sl_str key, const struct sl_s
 {
     static const struct sl_sink_ops ops = {
         .write = stream_write, .close = stream_close, .abort = stream_abort};
-    sl_assert(opts->part_bytes >= be->ops->part_rule.bytes_min);
-    sl_assert(opts->part_bytes <= be->ops->part_rule.bytes_max);
+    sl_assert(opts->parts->part_bytes >= be->ops->part_rule.bytes_min);
+    sl_assert(opts->parts->part_bytes <= be->ops->part_rule.bytes_max);
     struct stream *st = sl_alloc_zero(1, sizeof *st);
     if (st == NULL) {
         return SL_NOMEM(err);

@@ -57,9 +57,9 @@ struct sli_job {
     uint32_t shard_count;
     struct sli_range *ranges;
     uint32_t range_count;
-    uint32_t parallelism;             /* what was asked for; decides the ranges */
-    uint32_t worker_count;            /* what memory has room for */
-    uint64_t group_bytes, part_bytes; /* of each file */
+    uint32_t parallelism;  /* what was asked for; decides the ranges */
+    uint32_t worker_count; /* what memory has room for */
+    uint64_t group_bytes;  /* of each file */
     uint64_t objects_total;
     bool is_total_estimated;
     int64_t started_ns, started_mono_ns, run_mono_ns; /* run: since the ranges may begin */
@@ -68,6 +68,7 @@ struct sli_job {
     struct sl_frozen *frozen;
     struct sl_workers *uploaders;
     struct sl_budget *parts;
+    struct sl_part_pool *part_pool;
     struct sl_thread *conductor;
     uint32_t ticker_id;
     /* Counters; any thread. */

@@ -17,9 +17,8 @@ static sl_rc open_writer(struct sli_job *job, const struct sli_range *range,
     SL_TRY(sl_buf_done(&name, err));
     SL_TRY(sl_buf_done(&key, err));
     struct sl_stream_opts stream = {.uploaders = job->uploaders,
-                                    .parts = job->parts,
+                                    .parts = job->part_pool,
                                     .cancel = &job->cancel,
-                                    .part_bytes = job->part_bytes,
                                     .sent_bytes = &job->sent_bytes};
     struct sl_sink *sink = NULL;
     SL_TRY(sl_stream_open(job->backend, sl_buf_str(&key), &stream, &sink, err));

@@ -253,6 +253,7 @@ static void end_job(struct sli_job *job)
     }
     /* Uploads of aborted files are waited for by their streams; the pool is idle now. */
     sl_workers_free(sl_move(&job->uploaders));
+    sl_part_pool_free(sl_move(&job->part_pool)); /* ended jobs are kept for polls, bytes are not */
     store_end(job);
     sl_frozen_release(sl_move(&job->frozen), true);
     free_slot(job);
@@ -279,11 +280,11 @@ static sl_rc start(struct sli_job *job, struct sl_err *err)
     job->run_mono_ns = sl_clock_mono_ns(job->ex->opts.clock);
     job->worker_count = plan.worker_count;
     job->group_bytes = plan.group_bytes;
-    job->part_bytes = plan.part_bytes;
     uint32_t uploaders = SL_MAX(4U, 2 * job->worker_count);
     SL_TRY(sl_workers_new("upload", uploaders, 2 * uploaders, &job->uploaders, err));
     SL_TRY(sl_budget_new(plan.parts_budget, &job->parts, err));
     sl_budget_watch(job->parts, SL_BUDGET_PARTS);
+    SL_TRY(sl_part_pool_new(job->parts, plan.part_bytes, &job->part_pool, err));
     sl_mutex_lock(&job->mu);
     sli_job_move_locked(job, SL_EXPORT_TRANSFERRING);
     sl_mutex_unlock(&job->mu);

@@ -28,6 +28,7 @@ struct world {
     struct sl_backend *be;
     struct sl_workers *workers;
     struct sl_budget *budget;
+    struct sl_part_pool *parts;
 };
 
 #define PART_BYTES   1000u
@@ -56,6 +57,7 @@ static int world_open(void **state)
     }
     assert_int_equal(sl_workers_new("upload", 3, 16, &w->workers, NULL), SL_OK);
     assert_int_equal(sl_budget_new(BUDGET_PARTS * PART_BYTES, &w->budget, NULL), SL_OK);
+    assert_int_equal(sl_part_pool_new(w->budget, PART_BYTES, &w->parts, NULL), SL_OK);
     *state = w;
     return 0;
 }
@@ -65,6 +67,7 @@ static int world_close(void **state)
     struct world *w = *state;
     sl_fault_clear();
     sl_workers_free(w->workers);
+    sl_part_pool_free(w->parts);
     assert_int_equal(sl_budget_used(w->budget), 0);
     sl_budget_free(w->budget);
     sl_backend_close(w->be);
@@ -158,8 +161,7 @@ static void assert_files(struct world *w, int want)
 
 static struct sl_stream_opts opts_of(struct world *w)
 {
-    return (struct sl_stream_opts){
-        .uploaders = w->workers, .parts = w->budget, .part_bytes = PART_BYTES};
+    return (struct sl_stream_opts){.uploaders = w->workers, .parts = w->parts};
 }
 
 static struct sl_sink *stream_open(struct world *w, const char *key)
@@ -556,8 +558,8 @@ static void streams_that_share_a_tight_budget_all_end(void **state)
     fill(bytes, SIZE);
     struct sl_budget *tight = NULL;
     assert_int_equal(sl_budget_new(2 * STREAMS * PART_BYTES, &tight, NULL), SL_OK);
-    struct sl_budget *usual = w->budget;
-    w->budget = tight;
+    struct sl_part_pool *usual = w->parts;
+    assert_int_equal(sl_part_pool_new(tight, PART_BYTES, &w->parts, NULL), SL_OK);
     struct streaming st[STREAMS];
     struct sl_thread *t[STREAMS];
     for (size_t i = 0; i < STREAMS; i++) {
@@ -572,7 +574,8 @@ static void streams_that_share_a_tight_budget_all_end(void **state)
         assert_int_equal(st[i].receipt.xxh64, sl_xxh64(SL_BYTES(bytes, SIZE - i)));
     }
     assert_int_equal(sl_budget_used(tight), 0);
-    w->budget = usual;
+    sl_part_pool_free(w->parts);
+    w->parts = usual;
     sl_budget_free(tight);
     assert_files(w, STREAMS);
 }
@@ -587,8 +590,11 @@ static sl_rc script_put(struct world *w, struct sl_err *err)
 static sl_rc script_stream(struct world *w, struct sl_err *err)
 {
     static uint8_t bytes[3500];
+    SL_AUTO_PTR(sl_part_pool) parts = NULL;
     struct sl_stream_opts opts = opts_of(w);
     struct sl_sink *s = NULL;
+    SL_TRY(sl_part_pool_new(w->budget, PART_BYTES, &parts, err)); /* idle buffers are counted */
+    opts.parts = parts;
     SL_TRY(sl_stream_open(w->be, SL_STR("id/file"), &opts, &s, err));
     sl_rc rc = sl_sink_write(s, SL_BYTES(bytes, sizeof bytes), err);
     if (rc != SL_OK) {

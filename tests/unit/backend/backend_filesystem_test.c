@@ -307,7 +307,9 @@ static void full_disk_is_told_and_leaves_no_file(void **state)
     SL_AUTO_PTR(sl_budget) budget = NULL;
     assert_int_equal(sl_workers_new("upload", 2, 8, &workers, NULL), SL_OK);
     assert_int_equal(sl_budget_new(4 * SMALL_PART, &budget, NULL), SL_OK);
-    struct sl_stream_opts opts = {.uploaders = workers, .parts = budget, .part_bytes = SMALL_PART};
+    SL_AUTO_PTR(sl_part_pool) parts = NULL;
+    assert_int_equal(sl_part_pool_new(budget, SMALL_PART, &parts, NULL), SL_OK);
+    struct sl_stream_opts opts = {.uploaders = workers, .parts = parts};
     struct sl_sink *s = NULL;
     assert_int_equal(sl_stream_open(w->be, SL_STR("id/stream"), &opts, &s, NULL), SL_OK);
     sl_rc rc = SL_OK;
@@ -323,6 +325,7 @@ static void full_disk_is_told_and_leaves_no_file(void **state)
     assert_true(free_bytes > 7u << 20); /* temporary files are gone too */
     put(w, "id/again", "x");
     sl_workers_free(sl_move(&workers));
+    sl_part_pool_free(sl_move(&parts));
     sl_budget_free(sl_move(&budget));
 }
 
