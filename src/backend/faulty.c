@@ -48,6 +48,13 @@ static sl_rc faulty_get(struct sl_backend *be, struct sl_str key, uint64_t size_
     return inner_of(be)->ops->get(inner_of(be), key, size_max, out, err);
 }
 
+static sl_rc faulty_read(struct sl_backend *be, struct sl_str key, uint64_t offset, size_t len,
+                         struct sl_buf *out, struct sl_err *err)
+{
+    SL_TRY(fault_ask("read", err));
+    return inner_of(be)->ops->read(inner_of(be), key, offset, len, out, err);
+}
+
 static sl_rc faulty_list(struct sl_backend *be, struct sl_str prefix, sl_backend_list_fn *fn,
                          void *arg, struct sl_err *err)
 {
@@ -125,6 +132,7 @@ sl_rc sl_backend_faulty_open(struct sl_backend *inner, struct sl_backend **ret, 
                 .probe = faulty_probe,
                 .put = faulty_put,
                 .get = faulty_get,
+                .read = faulty_read,
                 .list = faulty_list,
                 .list_folders = faulty_list_folders,
                 .remove = faulty_remove,

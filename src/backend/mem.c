@@ -142,6 +142,21 @@ static sl_rc mem_get(struct sl_backend *be, struct sl_str key, uint64_t size_max
     return sl_buf_done(out, err);
 }
 
+static sl_rc mem_read(struct sl_backend *be, struct sl_str key, uint64_t offset, size_t len,
+                      struct sl_buf *out, struct sl_err *err)
+{
+    struct mem_backend *m = mem_of(be);
+    sl_mutex_lock(&m->mu);
+    const struct object *o = *object_find(m, key);
+    bool is_there = object_is(o, key);
+    if (is_there && offset < o->bytes.len) {
+        sl_buf_add(out, SL_BYTES(o->bytes.ptr + offset, SL_MIN(len, o->bytes.len - offset)));
+    }
+    sl_mutex_unlock(&m->mu);
+    return is_there ? sl_buf_done(out, err)
+                    : SL_FAIL(err, SL_ENOTFOUND, "object %.*s does not exist", SL_STR_ARG(key));
+}
+
 /* Copies what a listing needs: u64 size, u32 length, key for each object under prefix. */
 static void keys_copy(struct mem_backend *m, struct sl_str prefix, struct sl_buf *out)
 {
@@ -316,6 +331,7 @@ sl_rc sl_backend_mem_open(struct sl_backend **ret, struct sl_err *err)
         .probe = mem_probe,
         .put = mem_put,
         .get = mem_get,
+        .read = mem_read,
         .list = mem_list,
         .list_folders = mem_list_folders,
         .remove = mem_remove,

@@ -42,10 +42,15 @@ struct sli_try {
 typedef sl_rc sli_try_fn(void *arg, struct sli_try *t, struct sl_err *err);
 /* Tries until it is SL_OK, not repeatable, canceled, or SLUICE_STORE_DEADLINE has passed since the
  * call began (the last failure is told then, with how often and how long it was tried). Waits
- * grow from 0.1 s to 20 s with full jitter. A store that fails most of its calls is asked less:
- * each retry costs a token, each success gives some back. cancel may be NULL. */
+ * grow from 0.1 s to 20 s with full jitter. A store that fails most of its calls is asked less.
+ * cancel may be NULL. */
 sl_rc sli_retry(struct sli_store *st, struct sl_cancel *cancel, sli_try_fn *fn, void *arg,
                 struct sl_err *err);
+
+/* The same with a deadline of its own: what somebody waits for, as the probe. */
+#define SLI_PROBE_DEADLINE_NS INT64_C(10000000000)
+sl_rc sli_retry_for(struct sli_store *st, int64_t deadline_ns, struct sl_cancel *cancel,
+                    sli_try_fn *fn, void *arg, struct sl_err *err);
 
 /* The drivers, by open.c; bucket is checked to be not empty. */
 sl_rc sli_s3_open(const struct sl_backend_env *env, struct sl_str bucket, struct sl_str prefix,

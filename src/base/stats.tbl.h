@@ -45,7 +45,7 @@ SL_STAT(SL_STAT_SYNC_NS, SECONDS, "sluice_export_close_seconds_total", "",
         "Time ranges spent on the last parts, footer, fsync and rename of their files.")
 SL_STAT(SL_STAT_UPLOAD_WAIT_NS, SECONDS, "sluice_export_queue_wait_seconds_total", "",
         "Time ranges waited for the queue of the uploaders: the destination is slower than the scan.")
-SL_STAT(SL_STAT_RETRIES, COUNTER, "sluice_export_retries_total", "", "Writes of records tried again after a failure.")
+SL_STAT(SL_STAT_RETRIES, COUNTER, "sluice_export_retries_total", "", "Requests to a destination tried again after a failure.")
 /* ---- requests ---- */
 SL_STAT(SL_STAT_REQUESTS, COUNTER, "sluice_requests_total", "api=\"rest\"", "Requests answered.")
 SL_STAT(SL_STAT_CALLS, COUNTER, "sluice_requests_total", "api=\"grpc\"", "")

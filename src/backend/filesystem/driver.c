@@ -25,13 +25,13 @@ static sl_rc fs_put(struct sl_backend *be, struct sl_str key, struct sl_bytes b,
     return rc == SL_OK ? SL_OK : sli_fs_write_failed(fs, rc, err);
 }
 
-static sl_rc fs_get(struct sl_backend *be, struct sl_str key, uint64_t size_max, struct sl_buf *out,
-                    struct sl_err *err)
+/* The path of an object that exists. */
+static sl_rc path_of(struct sl_backend *be, struct sl_str key, struct sl_buf *path,
+                     struct sl_err *err)
 {
-    SL_AUTO(sl_buf) path = SL_BUF_EMPTY;
-    SL_TRY(sli_fs_path(sli_fs_of(be), key, &path, err));
-    const char *name = sl_buf_cstr(&path);
-    SL_TRY(sl_buf_done(&path, err));
+    SL_TRY(sli_fs_path(sli_fs_of(be), key, path, err));
+    const char *name = sl_buf_cstr(path);
+    SL_TRY(sl_buf_done(path, err));
     bool is_there;
     bool is_dir = false;
     SL_TRY(sl_file_exists(name, &is_there, err));
@@ -41,7 +41,32 @@ static sl_rc fs_get(struct sl_backend *be, struct sl_str key, uint64_t size_max,
     if (!is_there || is_dir) {
         return SL_FAIL(err, SL_ENOTFOUND, "file %s does not exist", name);
     }
-    return sl_file_read_all(name, size_max, out, err);
+    return SL_OK;
+}
+
+static sl_rc fs_get(struct sl_backend *be, struct sl_str key, uint64_t size_max, struct sl_buf *out,
+                    struct sl_err *err)
+{
+    SL_AUTO(sl_buf) path = SL_BUF_EMPTY;
+    SL_TRY(path_of(be, key, &path, err));
+    return sl_file_read_all(sl_buf_cstr(&path), size_max, out, err);
+}
+
+static sl_rc fs_read(struct sl_backend *be, struct sl_str key, uint64_t offset, size_t len,
+                     struct sl_buf *out, struct sl_err *err)
+{
+    SL_AUTO(sl_buf) path = SL_BUF_EMPTY;
+    SL_AUTO_PTR(sl_file) file = NULL;
+    uint64_t size = 0;
+    SL_TRY(path_of(be, key, &path, err));
+    SL_TRY(sl_file_open(sl_buf_cstr(&path), SL_FILE_READ, &file, err));
+    SL_TRY(sl_file_size(file, &size, err));
+    size_t n = offset >= size ? 0 : (size_t)SL_MIN((uint64_t)len, size - offset);
+    uint8_t *to = sl_buf_reserve(out, n);
+    SL_TRY(sl_buf_done(out, err));
+    SL_TRY(sl_file_pread(file, offset, to, n, err));
+    out->len += n;
+    return SL_OK;
 }
 
 static sl_rc fs_remove(struct sl_backend *be, struct sl_str key, struct sl_err *err)
@@ -307,6 +332,7 @@ sl_rc sl_backend_filesystem_open(const char *root, struct sl_backend **ret, stru
         .probe = sli_fs_probe,
         .put = fs_put,
         .get = fs_get,
+        .read = fs_read,
         .list = fs_list,
         .list_folders = fs_list_folders,
         .remove = fs_remove,

@@ -1,0 +1,75 @@
+/* The base of the drivers of object stores: place, connections, settings. */
+#include "backend/store_int.h"
+
+#include "base/file.h"
+
+#define CA_BYTES_MAX (1024U * 1024)
+
+/* "/a//b/./c" -> "/a/b/c/": as the reference joins paths. A slash in front stays: it is part of the
+ * objects' names there. ".." takes the part before it away. */
+static sl_rc clean_prefix(struct sl_str prefix, char **ret, struct sl_err *err)
+{
+    SL_AUTO(sl_buf) out = SL_BUF_EMPTY;
+    size_t floor = prefix.len > 0 && prefix.ptr[0] == '/';
+    sl_buf_add_text(&out, floor > 0 ? "/" : "");
+    for (size_t from = 0, i = 0; i <= prefix.len; i++) {
+        if (i < prefix.len && prefix.ptr[i] != '/') {
+            continue;
+        }
+        struct sl_str part = {prefix.ptr + from, i - from};
+        from = i + 1;
+        if (sl_str_is(part, "..")) {
+            out.len -= out.len > floor; /* the slash behind the part */
+            while (out.len > floor && out.ptr[out.len - 1] != '/') {
+                out.len--;
+            }
+        } else if (part.len > 0 && !sl_str_is(part, ".")) {
+            sl_buf_add_str(&out, part);
+            sl_buf_add_u8(&out, '/');
+        }
+    }
+    SL_TRY(sl_buf_done(&out, err));
+    *ret = sl_strndup((const char *)out.ptr, out.len);
+    return *ret == NULL ? SL_NOMEM(err) : SL_OK;
+}
+
+static sl_rc read_authorities(const struct sl_config *config, struct sl_buf *out,
+                              struct sl_err *err)
+{
+    if (config->store_ca[0] == '\0') {
+        return SL_OK;
+    }
+    sl_rc rc = sl_file_read_all(config->store_ca, CA_BYTES_MAX, out, err);
+    if (rc != SL_OK) {
+        sl_err_prefix(err, "SLUICE_STORE_CA");
+    }
+    return rc;
+}
+
+sl_rc sli_store_init(struct sli_store *st, const struct sl_backend_ops *ops,
+                     const struct sl_backend_env *env, struct sl_str bucket, struct sl_str prefix,
+                     struct sl_err *err)
+{
+    SL_AUTO(sl_buf) authorities = SL_BUF_EMPTY;
+    st->backend.ops = ops;
+    st->config = env->config;
+    st->clock = env->clock;
+    st->cancel = env->cancel;
+    SL_TRY(read_authorities(env->config, &authorities, err));
+    st->bucket = sl_strndup(bucket.ptr, bucket.len);
+    if (st->bucket == NULL) {
+        return SL_NOMEM(err);
+    }
+    SL_TRY(clean_prefix(prefix, &st->prefix, err));
+    struct sl_http_opts opts = {.authorities = sl_buf_view(&authorities),
+                                .bytes_per_s = env->config->store_bandwidth,
+                                .stall_ns = env->config->store_stall_ns};
+    return sl_http_new(&opts, &st->http, err);
+}
+
+void sli_store_fini(struct sli_store *st)
+{
+    sl_http_free(st->http);
+    sl_free(st->bucket);
+    sl_free(st->prefix);
+}
