@@ -6,6 +6,8 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/pem.h>
 #include <openssl/rand.h>
 
 sl_rc sl_random_bytes(uint8_t *ret, size_t len, struct sl_err *err)
@@ -22,14 +24,85 @@ sl_rc sl_random_bytes(uint8_t *ret, size_t len, struct sl_err *err)
     return SL_OK;
 }
 
-sl_rc sl_sha256(struct sl_bytes b, uint8_t ret[SL_SHA256_SIZE], struct sl_err *err)
+/* OpenSSL takes no NULL, not even for nothing. */
+static const void *some(struct sl_bytes b)
 {
-    /* OpenSSL takes no NULL, not even for nothing. */
-    if (EVP_Digest(b.len == 0 ? "" : (const void *)b.ptr, b.len, ret, NULL, EVP_sha256(), NULL) !=
-        1) { /* uncovered: only memory can run out here */
-        return SL_FAIL(err, SL_EINTERNAL, "OpenSSL cannot compute SHA-256");
+    return b.len == 0 ? "" : (const void *)b.ptr;
+}
+
+static sl_rc digest(const EVP_MD *kind, struct sl_bytes b, uint8_t *ret, struct sl_err *err)
+{
+    if (EVP_Digest(some(b), b.len, ret, NULL, kind, NULL) != 1) {
+        /* uncovered: only memory can run out here */
+        return SL_FAIL(err, SL_EINTERNAL, "OpenSSL cannot compute a digest");
     }
     return SL_OK;
+}
+
+sl_rc sl_sha256(struct sl_bytes b, uint8_t ret[SL_SHA256_SIZE], struct sl_err *err)
+{
+    return digest(EVP_sha256(), b, ret, err);
+}
+
+sl_rc sl_md5(struct sl_bytes b, uint8_t ret[SL_MD5_SIZE], struct sl_err *err)
+{
+    return digest(EVP_md5(), b, ret, err);
+}
+
+sl_rc sl_hmac_sha256(struct sl_bytes key, struct sl_bytes b, uint8_t ret[SL_SHA256_SIZE],
+                     struct sl_err *err)
+{
+    if (HMAC(EVP_sha256(), some(key), (int)key.len, some(b), b.len, ret, NULL) == NULL) {
+        /* uncovered: only memory can run out here */
+        return SL_FAIL(err, SL_EINTERNAL, "OpenSSL cannot compute HMAC-SHA-256");
+    }
+    return SL_OK;
+}
+
+static EVP_PKEY *rsa_key(struct sl_str pem)
+{
+    BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);
+    EVP_PKEY *key = bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
+    BIO_free(bio);
+    if (key != NULL && !EVP_PKEY_is_a(key, "RSA")) {
+        EVP_PKEY_free(key);
+        return NULL;
+    }
+    return key;
+}
+
+static bool sign(EVP_MD_CTX *ctx, EVP_PKEY *key, struct sl_bytes b, struct sl_buf *out)
+{
+    size_t len = 0;
+    if (EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, key) != 1 ||
+        EVP_DigestSign(ctx, NULL, &len, some(b), b.len) != 1) {
+        return false;
+    }
+    uint8_t *to = sl_buf_reserve(out, len);
+    if (to == NULL || EVP_DigestSign(ctx, to, &len, some(b), b.len) != 1) {
+        return false;
+    }
+    out->len += len;
+    return true;
+}
+
+sl_rc sl_rsa_sha256_sign(struct sl_str key_pem, struct sl_bytes b, struct sl_buf *out,
+                         struct sl_err *err)
+{
+    EVP_PKEY *key = rsa_key(key_pem);
+    if (key == NULL) {
+        return SL_FAIL(err, SL_EINVAL, "the private key is not an RSA key in PEM form");
+    }
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool is_done = ctx != NULL && sign(ctx, key, b, out);
+    EVP_MD_CTX_free(ctx);
+    EVP_PKEY_free(key);
+    return is_done ? SL_OK : SL_FAIL(err, SL_EINTERNAL, "OpenSSL cannot sign with the private key");
+}
+
+void sl_wipe(void *secret, size_t len)
+{
+    OPENSSL_cleanse(secret, len);
 }
 
 bool sl_secret_eq(const uint8_t *a, const uint8_t *b, size_t len)

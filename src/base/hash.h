@@ -1,4 +1,5 @@
-/* Checksums: CRC-32 (gzip polynomial, libdeflate), CRC-64 and XXH3-64 (libxxhash). Pure. */
+/* Checksums: CRC-32 (gzip polynomial, libdeflate), CRC-32C, CRC-64 and XXH3-64 (libxxhash). Pure.
+ */
 #ifndef SL_BASE_HASH_H
 #define SL_BASE_HASH_H
 
@@ -6,6 +7,10 @@
 
 /* zlib's crc32: start with 0, feed the result back. */
 uint32_t sl_crc32(uint32_t crc, struct sl_bytes b);
+
+/* CRC-32C (Castagnoli), by the processor's instruction where it has one: start with 0, feed the
+ * result back. */
+uint32_t sl_crc32c(uint32_t crc, struct sl_bytes b);
 
 /* CRC-64/XZ (ECMA polynomial, reflected): start with 0, feed the result back. */
 uint64_t sl_crc64(uint64_t crc, struct sl_bytes b);
