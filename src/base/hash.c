@@ -121,6 +121,51 @@ uint64_t sl_crc64(uint64_t crc, struct sl_bytes b)
     return ~crc;
 }
 
+/* Sixteen bytes a step ("slicing"): table[k][i] is what byte i does k bytes further on. */
+#define NVME_POLYNOMIAL UINT64_C(0x9a6c9329ac4bc9b5) /* reflected */
+#define NVME_STEP       16
+
+static void nvme_tables(uint64_t table[NVME_STEP][256])
+{
+    for (uint64_t i = 0; i < 256; i++) {
+        uint64_t crc = i;
+        for (int bit = 0; bit < 8; bit++) {
+            crc = (crc >> 1) ^ (crc & 1 ? NVME_POLYNOMIAL : 0);
+        }
+        table[0][i] = crc;
+    }
+    for (int k = 1; k < NVME_STEP; k++) {
+        for (int i = 0; i < 256; i++) {
+            table[k][i] = (table[k - 1][i] >> 8) ^ table[0][table[k - 1][i] & 255];
+        }
+    }
+}
+
+/* What the eight bytes of v do, the last of them `behind` bytes before the end of the step. */
+static inline uint64_t nvme_word(const uint64_t table[NVME_STEP][256], uint64_t v, int behind)
+{
+    return table[behind + 7][v & 255] ^ table[behind + 6][(v >> 8) & 255] ^
+           table[behind + 5][(v >> 16) & 255] ^ table[behind + 4][(v >> 24) & 255] ^
+           table[behind + 3][(v >> 32) & 255] ^ table[behind + 2][(v >> 40) & 255] ^
+           table[behind + 1][(v >> 48) & 255] ^ table[behind][v >> 56];
+}
+
+uint64_t sl_crc64_nvme(uint64_t crc, struct sl_bytes b)
+{
+    uint64_t table[NVME_STEP][256];
+    struct sl_rd rd = sl_rd_over(b);
+    nvme_tables(table);
+    crc = ~crc;
+    while (sl_rd_left(&rd) >= NVME_STEP) {
+        uint64_t first = crc ^ sl_rd_u64(&rd);
+        crc = nvme_word(table, first, 8) ^ nvme_word(table, sl_rd_u64(&rd), 0);
+    }
+    while (sl_rd_left(&rd) > 0) {
+        crc = (crc >> 8) ^ table[0][(crc ^ sl_rd_u8(&rd)) & 255];
+    }
+    return ~crc;
+}
+
 uint64_t sl_xxh64(struct sl_bytes b)
 {
     return XXH3_64bits(b.ptr, b.len);

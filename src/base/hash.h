@@ -1,5 +1,5 @@
-/* Checksums: CRC-32 (gzip polynomial, libdeflate), CRC-32C, CRC-64 and XXH3-64 (libxxhash). Pure.
- */
+/* Checksums: CRC-32 (gzip polynomial, libdeflate), CRC-32C, two CRC-64 and XXH3-64 (libxxhash).
+ * Pure. */
 #ifndef SL_BASE_HASH_H
 #define SL_BASE_HASH_H
 
@@ -14,6 +14,10 @@ uint32_t sl_crc32c(uint32_t crc, struct sl_bytes b);
 
 /* CRC-64/XZ (ECMA polynomial, reflected): start with 0, feed the result back. */
 uint64_t sl_crc64(uint64_t crc, struct sl_bytes b);
+
+/* CRC-64/NVME, which Azure and S3 take: start with 0, feed the result back. Made for megabytes:
+ * each call computes its tables, some 10 us. */
+uint64_t sl_crc64_nvme(uint64_t crc, struct sl_bytes b);
 
 uint64_t sl_xxh64(struct sl_bytes b); /* XXH3-64, seed 0 */
 

@@ -155,4 +155,26 @@ SL_OPTION(store_ca, TEXT, "SLUICE_STORE_CA", NULL, "", 0, 0, "a PEM file",
 /* ---- S3 ---- */
 /* ---- Google Cloud Storage ---- */
 /* ---- Azure Blob Storage ---- */
+SL_OPTION(azure_connection, SECRET, "AZURE_STORAGE_CONNECTION_STRING", NULL, "", 0, 0,
+          "name=value pairs, divided by semicolons",
+          "Account, endpoint and, with AccountKey or SharedAccessSignature, the credential; wins over "
+          "all that follows")
+SL_OPTION(azure_account, TEXT, "AZURE_STORAGE_ACCOUNT", NULL, "", 0, 0, "[a-z0-9-]+",
+          "Name of the storage account")
+SL_OPTION(azure_key, SECRET, "AZURE_STORAGE_KEY", NULL, "", 0, 0, "base64",
+          "Key of the storage account; without it an identity is used")
+SL_OPTION(azure_tenant_id, TEXT, "AZURE_TENANT_ID", NULL, "", 0, 0, NULL,
+          "Workload identity: the directory of the application")
+SL_OPTION(azure_client_id, TEXT, "AZURE_CLIENT_ID", NULL, "", 0, 0, NULL,
+          "Workload identity: the application; managed identity: which one, where there are several")
+SL_OPTION(azure_token_file, TEXT, "AZURE_FEDERATED_TOKEN_FILE", NULL, "", 0, 0, "a file",
+          "Workload identity: the token of the workload, read again at every refresh")
+SL_OPTION(azure_authority, TEXT, "AZURE_AUTHORITY_HOST", NULL, "https://login.microsoftonline.com", 0,
+          0, "a URL", "Workload identity: who gives tokens")
+SL_OPTION(azure_identity_url, TEXT, "IDENTITY_ENDPOINT", NULL, "", 0, 0, "a URL",
+          "Managed identity of App Service: where its tokens are")
+SL_OPTION(azure_identity_header, SECRET, "IDENTITY_HEADER", NULL, "", 0, 0, NULL,
+          "Managed identity of App Service: what proves that we run there")
+SL_OPTION(azure_imds, TEXT, "AZURE_POD_IDENTITY_AUTHORITY_HOST", NULL, "http://169.254.169.254", 0, 0,
+          "a URL", "Managed identity of a machine: its metadata service")
 #undef SL_LIVE_OPTION
