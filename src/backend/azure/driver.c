@@ -12,7 +12,6 @@
 /* Names of 1,024 bytes, escaped, and 1.5 KiB of properties each. */
 #define PAGE_ENTRIES    "1000"
 #define PAGE_MAX        (16u << 20)
-#define PAGES_MAX       10000000u  /* a listing that does not end */
 #define READ_WITH_MD5   (4u << 20) /* the service computes an MD5 for ranges up to this */
 #define BLOCK_BYTES_MAX (UINT64_C(4000) << 20)
 #define BLOCKS_MAX      50000u
@@ -162,7 +161,7 @@ static sl_rc read_range(struct sl_backend *be, struct sl_str key, uint64_t offse
     sl_buf_addf(&range, "bytes=%llu-%llu", (unsigned long long)offset,
                 (unsigned long long)(offset + len - 1));
     SL_TRY(sl_buf_done(&range, err));
-    const struct sl_http_header headers[] = {{"x-ms-range", sl_buf_str(&range)},
+    const struct sl_http_header headers[] = {{"Range", sl_buf_str(&range)},
                                              {"x-ms-range-get-content-md5", SL_STR("true")}};
     struct sli_azure_call call = {.method = "GET",
                                   .key = key,
@@ -240,15 +239,25 @@ static sl_rc list_page(struct sli_azure *az, const char *query, struct pages *p,
     return sl_xml_read(sl_buf_view(&reply.body), on_element, p, err);
 }
 
+/* Pages go on as long as their markers change: a listing has as many pages as it has. */
 sl_rc sli_azure_list_pages(struct sli_azure *az, const char *query, sl_xml_fn *fn, void *arg,
                            struct sl_err *err)
 {
     struct pages p = {.fn = fn, .arg = arg};
-    sl_rc rc = SL_OK;
-    for (uint32_t no = 0; rc == SL_OK && (no == 0 || p.marker.len > 0); no++) {
-        rc = no < PAGES_MAX
-                 ? list_page(az, query, &p, err)
-                 : SL_FAIL(err, SL_EIO, "list of az://%s: it does not end", az->store.bucket);
+    SL_AUTO(sl_buf) before = SL_BUF_EMPTY;
+    sl_rc rc = list_page(az, query, &p, err);
+    while (rc == SL_OK && p.marker.len > 0) {
+        if (sl_str_eq(sl_buf_str(&p.marker), sl_buf_str(&before))) {
+            rc = SL_FAIL(err, SL_EIO, "list of az://%s/%s: it does not end, a page leads to itself",
+                         az->store.bucket, az->store.prefix);
+            break;
+        }
+        sl_buf_clear(&before);
+        sl_buf_add(&before, sl_buf_view(&p.marker));
+        rc = sl_buf_done(&before, err);
+        if (rc == SL_OK) {
+            rc = list_page(az, query, &p, err);
+        }
     }
     sl_buf_fini(&p.marker);
     return rc;

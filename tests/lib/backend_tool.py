@@ -1,0 +1,55 @@
+"""tests/contract/backend_tool.c as an object: orders to a backend, answers as dictionaries."""
+
+import json
+import pathlib
+import subprocess
+
+from node import Failed, check, equal
+
+
+class Tool:
+    """env: all settings there are. Use as a context: it ends with the block."""
+
+    def __init__(self, programs, place, **env):
+        program = pathlib.Path(programs, "..", "debug", "tests", "contract", "backend_tool").resolve()
+        self.process = subprocess.Popen([str(program), place], env={k: str(v) for k, v in env.items()},
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait(120)
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+    def call(self, *fields):
+        try:
+            self.process.stdin.write("\t".join(str(f) for f in fields) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass
+        line = self.process.stdout.readline()
+        if not line:
+            raise Failed(f"backend_tool ended at {fields}: {self.process.stderr.read()}")
+        return json.loads(line)
+
+    def ok(self, *fields):
+        answer = self.call(*fields)
+        equal(answer["rc"], "SL_OK", f"{fields}: {answer['text']}")
+        return answer
+
+    def fails(self, rc, *fields, has=()):
+        """The sentence of a call that must fail with rc; it must have the given words."""
+        answer = self.call(*fields)
+        equal(answer["rc"], rc, f"{fields}: {answer['text']}")
+        for word in has:
+            check(word in answer["text"], f"{fields}: no {word!r} in {answer['text']!r}")
+        return answer["text"]
+
+    def dies(self, *fields):
+        """Gives an order after which the process ends as if it were killed."""
+        self.process.stdin.write("\t".join(str(f) for f in fields) + "\n")
+        self.process.stdin.flush()
+        equal(self.process.wait(60), 9, f"{fields}: {self.process.stdout.read()}")
