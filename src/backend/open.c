@@ -9,6 +9,7 @@ static const struct {
     opener *open;
 } stores[] = {
     {NULL, NULL}, /* the drivers' rows come here */
+    {"az://", sli_azure_open},
 };
 
 static const char *const folder_scheme = "file://";

@@ -92,6 +92,27 @@ static void crc32c_of_any_length_and_cut(void **state SL_UNUSED)
     }
 }
 
+/* The check value of the catalogue of parametrised CRCs, and the definition bit by bit. */
+static void crc64_nvme_of_any_length_and_cut(void **state SL_UNUSED)
+{
+    enum { SIZE = 1000 };
+    static uint8_t bytes[SIZE];
+    uint64_t by_bits = ~UINT64_C(0);
+    assert_true(sl_crc64_nvme(0, text("123456789")) == UINT64_C(0xae8b14860a799888));
+    assert_true(sl_crc64_nvme(0, text("")) == 0);
+    for (size_t i = 0; i < SIZE; i++) {
+        bytes[i] = (uint8_t)(i * 31 + (i >> 8) * 7);
+        by_bits ^= bytes[i];
+        for (int k = 0; k < 8; k++) {
+            by_bits = (by_bits >> 1) ^ ((by_bits & 1) * UINT64_C(0x9a6c9329ac4bc9b5));
+        }
+        size_t cut = i / 3;
+        uint64_t first = sl_crc64_nvme(0, SL_BYTES(bytes, cut));
+        assert_true(sl_crc64_nvme(0, SL_BYTES(bytes, i + 1)) == ~by_bits);
+        assert_true(sl_crc64_nvme(first, SL_BYTES(bytes + cut, i + 1 - cut)) == ~by_bits);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -99,6 +120,7 @@ int main(void)
         cmocka_unit_test(md5_of_rfc_1321),
         cmocka_unit_test(crc32c_of_rfc_3720),
         cmocka_unit_test(crc32c_of_any_length_and_cut),
+        cmocka_unit_test(crc64_nvme_of_any_length_and_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
