@@ -145,6 +145,7 @@ static sl_rc fail(const struct sli_azure *az, const struct sli_azure_call *call,
 {
     SL_AUTO(sl_buf) subject = SL_BUF_EMPTY;
     subject_add(az, call, &subject);
+    SL_TRY(sl_buf_done(&subject, err));
     return SL_FAIL(err, rc, "%s: %s (%d%s%.*s)", sl_buf_cstr(&subject), text, status,
                    code.len > 0 ? " " : "", (int)SL_MIN(code.len, 80u), code.ptr);
 }

@@ -264,23 +264,32 @@ struct told {
     uint32_t committed, uncommitted, foreign; /* blocks; foreign: not as they should be */
 };
 
-/* Is it the next block of our list? */
-static bool is_next(const struct told *t)
+/* Counts a committed block: is it the next of our list? */
+static sl_rc count_committed(struct told *t, struct sl_err *err)
 {
     SL_AUTO(sl_buf) want = SL_BUF_EMPTY;
-    if (t->committed >= t->part_count) {
-        return false;
+    bool is_next = false;
+    if (t->committed < t->part_count) {
+        block_id_add(&want, t->upload, t->committed + 1);
+        SL_TRY(sl_buf_done(&want, err));
+        is_next =
+            sl_str_eq(sl_buf_str(&want), sl_buf_str(&t->name)) && t->size == t->sizes[t->committed];
     }
-    block_id_add(&want, t->upload, t->committed + 1);
-    return !want.is_failed && sl_str_eq(sl_buf_str(&want), sl_buf_str(&t->name)) &&
-           t->size == t->sizes[t->committed];
+    t->foreign += is_next ? 0 : 1;
+    t->committed++;
+    return SL_OK;
 }
 
-static bool has_prefix(const struct told *t)
+/* Counts another: does its id begin as those we look for? */
+static sl_rc count_uncommitted(struct told *t, struct sl_err *err)
 {
     SL_AUTO(sl_buf) id = SL_BUF_EMPTY;
-    return sl_base64_parse(sl_buf_str(&t->name), &id) && id.len == SLI_AZURE_BLOCK_ID_SIZE &&
-           sl_str_starts(sl_buf_str(&id), t->prefix);
+    bool is_ours = sl_base64_parse(sl_buf_str(&t->name), &id) &&
+                   id.len == SLI_AZURE_BLOCK_ID_SIZE && sl_str_starts(sl_buf_str(&id), t->prefix);
+    SL_TRY(sl_buf_done(&id, err));
+    t->foreign += is_ours ? 0 : 1;
+    t->uncommitted++;
+    return SL_OK;
 }
 
 static sl_rc on_block(void *arg, struct sl_str path, struct sl_str text, struct sl_err *err)
@@ -296,13 +305,9 @@ static sl_rc on_block(void *arg, struct sl_str path, struct sl_str text, struct 
                                             : SL_FAIL(err, SL_EIO, "a block without a size");
     }
     if (sl_str_is(path, "BlockList/CommittedBlocks/Block")) {
-        t->foreign += is_next(t) ? 0 : 1;
-        t->committed++;
-    } else if (sl_str_is(path, "BlockList/UncommittedBlocks/Block")) {
-        t->foreign += has_prefix(t) ? 0 : 1;
-        t->uncommitted++;
+        return count_committed(t, err);
     }
-    return SL_OK;
+    return sl_str_is(path, "BlockList/UncommittedBlocks/Block") ? count_uncommitted(t, err) : SL_OK;
 }
 
 static sl_rc get_list(struct sli_azure *az, struct sl_str key, const char *query,
