@@ -8,7 +8,7 @@ static const struct {
     const char *scheme;
     opener *open;
 } stores[] = {
-    {NULL, NULL}, /* the drivers' rows come here */
+    {"s3://", sli_s3_open},
     {"az://", sli_azure_open},
 };
 
@@ -46,7 +46,7 @@ sl_rc sl_backend_open(const struct sl_backend_env *env, struct sl_str place,
         return open_folder((struct sl_str){place.ptr + skip, place.len - skip}, ret, err);
     }
     for (size_t i = 0; i < SL_COUNT_OF(stores); i++) {
-        if (stores[i].scheme == NULL || !sl_str_starts(place, stores[i].scheme)) {
+        if (!sl_str_starts(place, stores[i].scheme)) {
             continue;
         }
         size_t at = strlen(stores[i].scheme);

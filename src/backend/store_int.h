@@ -47,6 +47,9 @@ typedef sl_rc sli_try_fn(void *arg, struct sli_try *t, struct sl_err *err);
 sl_rc sli_retry(struct sli_store *st, struct sl_cancel *cancel, sli_try_fn *fn, void *arg,
                 struct sl_err *err);
 
+/* What the answer asks to wait: Retry-After in seconds; 0: nothing, or a date. */
+int64_t sli_retry_after(const struct sl_http_reply *reply);
+
 /* The same with a deadline of its own: what somebody waits for, as the probe. */
 #define SLI_PROBE_DEADLINE_NS INT64_C(10000000000)
 sl_rc sli_retry_for(struct sli_store *st, int64_t deadline_ns, struct sl_cancel *cancel,

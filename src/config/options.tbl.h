@@ -152,7 +152,69 @@ SL_OPTION(store_bandwidth, SIZE, "SLUICE_STORE_BANDWIDTH", NULL, "0", 0, 1099511
           "Bytes a second that an export may send to an object store; 0 is no limit")
 SL_OPTION(store_ca, TEXT, "SLUICE_STORE_CA", NULL, "", 0, 0, "a PEM file",
           "Authorities that vouch for object stores, beside the system's")
+SL_OPTION(home, TEXT, "HOME", NULL, "", 0, 0, "a folder",
+          "Where the tools of the clouds keep their files of credentials")
 /* ---- S3 ---- */
+SL_OPTION(aws_region, TEXT, "AWS_REGION", NULL, "", 0, 0, NULL,
+          "Region of the bucket; when empty AWS_DEFAULT_REGION, then us-east-1; another one that the "
+          "service names is followed")
+SL_OPTION(aws_default_region, TEXT, "AWS_DEFAULT_REGION", NULL, "", 0, 0, NULL,
+          "The region when AWS_REGION is empty")
+SL_OPTION(aws_key_id, TEXT, "AWS_ACCESS_KEY_ID", NULL, "", 0, 0, NULL, "Access key, with its secret")
+SL_OPTION(aws_key_id_old, TEXT, "AWS_ACCESS_KEY", NULL, "", 0, 0, NULL,
+          "The access key when AWS_ACCESS_KEY_ID is empty")
+SL_OPTION(aws_secret, SECRET, "AWS_SECRET_ACCESS_KEY", NULL, "", 0, 0, NULL,
+          "Secret of the access key")
+SL_OPTION(aws_secret_old, SECRET, "AWS_SECRET_KEY", NULL, "", 0, 0, NULL,
+          "The secret when AWS_SECRET_ACCESS_KEY is empty")
+SL_OPTION(aws_token, SECRET, "AWS_SESSION_TOKEN", NULL, "", 0, 0, NULL,
+          "Session token of a temporary access key")
+SL_OPTION(aws_profile, TEXT, "AWS_PROFILE", NULL, "", 0, 0, NULL,
+          "Profile of the credentials file; \"default\" when empty")
+SL_OPTION(aws_credentials_file, TEXT, "AWS_SHARED_CREDENTIALS_FILE", NULL, "", 0, 0, "a file",
+          "Credentials file; ~/.aws/credentials when empty")
+SL_OPTION(aws_identity_file, TEXT, "AWS_WEB_IDENTITY_TOKEN_FILE", NULL, "", 0, 0, "a file",
+          "Token that AWS_ROLE_ARN is assumed with (roles of service accounts in Kubernetes)")
+SL_OPTION(aws_role, TEXT, "AWS_ROLE_ARN", NULL, "", 0, 0, NULL, "Role of the web identity token")
+SL_OPTION(aws_role_session, TEXT, "AWS_ROLE_SESSION_NAME", NULL, "sluice", 0, 0, NULL,
+          "Name of that session")
+SL_OPTION(aws_sts_url, TEXT, "AWS_ENDPOINT_URL_STS", NULL, "", 0, 0, "a URL",
+          "Security token service; that of the region when empty")
+SL_OPTION(aws_container_path, TEXT, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", NULL, "", 0, 0, NULL,
+          "Where an ECS task gets credentials, at 169.254.170.2")
+SL_OPTION(aws_container_url, TEXT, "AWS_CONTAINER_CREDENTIALS_FULL_URI", NULL, "", 0, 0, "a URL",
+          "Where an ECS task or EKS pod gets credentials")
+SL_OPTION(aws_container_token, SECRET, "AWS_CONTAINER_AUTHORIZATION_TOKEN", NULL, "", 0, 0, NULL,
+          "What it must show there")
+SL_OPTION(aws_container_token_file, TEXT, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", NULL, "", 0, 0,
+          "a file", "File with what it must show there")
+SL_OPTION(aws_metadata_url, TEXT, "AWS_EC2_METADATA_SERVICE_ENDPOINT", NULL,
+          "http://169.254.169.254", 0, 0, "a URL", "Metadata service of an EC2 instance")
+SL_OPTION(is_aws_metadata_off, BOOL, "AWS_EC2_METADATA_DISABLED", NULL, "false", 0, 0, NULL,
+          "Do not ask the metadata service for credentials")
+SL_OPTION(s3_role, TEXT, "EXPORT_S3_ROLE_ARN", NULL, "", 0, 0, NULL,
+          "Role to assume with the credentials found")
+SL_OPTION(s3_external_id, TEXT, "EXPORT_S3_EXTERNAL_ID", NULL, "", 0, 0, NULL,
+          "External id that the role asks for")
+SL_OPTION(s3_role_session, TEXT, "EXPORT_S3_ROLE_SESSION_NAME", NULL, "weaviate-export-s3", 0, 0,
+          NULL, "Name of that session")
+SL_OPTION(s3_sts_url, TEXT, "EXPORT_S3_STS_ENDPOINT", NULL, "", 0, 0, "a URL",
+          "Security token service for that role")
+SL_OPTION(s3_endpoint, TEXT, "BACKUP_S3_ENDPOINT", NULL, "s3.amazonaws.com", 0, 0, "host[:port]",
+          "S3 service")
+SL_OPTION(is_s3_tls, BOOL, "BACKUP_S3_USE_SSL", NULL, "true", 0, 0, NULL, "Speak TLS with it")
+SL_OPTION(s3_style, CHOICE, "SLUICE_S3_STYLE", NULL, "auto", 0, 0, "auto|path|host",
+          "Bucket in the path or in the host name; auto: in the host name at amazonaws.com")
+SL_OPTION(s3_sse, CHOICE, "SLUICE_S3_SSE", NULL, "none", 0, 0, "none|AES256|aws:kms",
+          "Encryption the service is asked for; none leaves it to the bucket")
+SL_OPTION(s3_kms_key, TEXT, "SLUICE_S3_KMS_KEY", NULL, "", 0, 0, NULL, "KMS key of aws:kms")
+SL_OPTION(is_s3_bucket_key, BOOL, "SLUICE_S3_BUCKET_KEY", NULL, "false", 0, 0, NULL,
+          "Use the bucket's own key below the KMS key, for fewer calls to KMS")
+SL_OPTION(s3_storage_class, TEXT, "SLUICE_S3_STORAGE_CLASS", NULL, "", 0, 0, NULL,
+          "Storage class of the objects, for example STANDARD_IA")
+SL_OPTION(s3_tags, TEXT, "SLUICE_S3_TAGS", NULL, "", 0, 0, "a=b&c=d", "Tags of the objects")
+SL_OPTION(is_s3_requester_pays, BOOL, "SLUICE_S3_REQUESTER_PAYS", NULL, "false", 0, 0, NULL,
+          "Pay for requests to a bucket whose requesters pay")
 /* ---- Google Cloud Storage ---- */
 /* ---- Azure Blob Storage ---- */
 SL_OPTION(azure_connection, SECRET, "AZURE_STORAGE_CONNECTION_STRING", NULL, "", 0, 0,
