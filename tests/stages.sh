@@ -87,7 +87,7 @@ stage_release() {
 stage_interop() {
     build
     configure debug -Dfaults=true
-    ninja -C "$OUT/debug" --quiet tests/interop/pq_cases
+    ninja -C "$OUT/debug" --quiet tests/interop/pq_cases tests/contract/backend_tool tests/contract/backend_contract_test
     run_scripts "$OUT/bin" tests/interop/*.py
 }
 
