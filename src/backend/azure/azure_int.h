@@ -11,7 +11,7 @@
 #include "http/xml.h"
 
 /* The first in which a listing tells folders of a hierarchical namespace from objects; blocks of
- * 4,000 MiB came with 2019-12-12. Older than any region offers. */
+ * 4,000 MiB came with 2019-12-12. A later one would only shut out emulators. */
 #define SLI_AZURE_VERSION     "2020-10-02"
 #define SLI_AZURE_HEADERS_MAX 8 /* of one call, without those every request has */
 

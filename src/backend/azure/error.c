@@ -89,7 +89,9 @@ int64_t sli_azure_date_parse(struct sl_str text)
     /* "Thu, 26 Nov 2026 16:03:36 GMT"; the two old forms of RFC 9110 nobody sends. */
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     text = sl_str_trim(text);
-    if (text.len != 29 || memcmp(text.ptr + 25, " GMT", 4) != 0) {
+    if (text.len != 29 || memcmp(text.ptr + 25, " GMT", 4) != 0 ||
+        memcmp(text.ptr + 3, ", ", 2) != 0 || text.ptr[7] != ' ' || text.ptr[11] != ' ' ||
+        text.ptr[16] != ' ') {
         return INT64_MIN;
     }
     for (int month = 0; month < 12; month++) {
