@@ -1,0 +1,250 @@
+"""Real servers of object stores for tests: each on ports of the kernel, in a folder of its own, ended with the test.
+
+    with stores.versitygw() as store:
+        store.env      what sluice and sluiced need to reach it
+        store.place    "s3://bucket"
+        store.client() the cloud's own client
+"""
+
+import base64
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent / "out"
+KEY, SECRET, BUCKET = "AKTEST", "SKTEST", "bucket"
+READY_S = 60
+
+
+class Broken(RuntimeError):
+    """A server that does not start; its output says why."""
+
+
+def free_ports(count):
+    """Ports that are free now; all are taken before one is given back, so they differ."""
+    taken = [socket.socket() for _ in range(count)]
+    for s in taken:
+        s.bind(("127.0.0.1", 0))
+    ports = [s.getsockname()[1] for s in taken]
+    for s in taken:
+        s.close()
+    return ports
+
+
+class Server:
+    """A process that answers HTTP on `url` when it is ready."""
+
+    def __init__(self, folder, command, url, env=None):
+        self.log = pathlib.Path(folder) / "log"
+        with self.log.open("wb") as out:
+            self.process = subprocess.Popen([str(c) for c in command], stdout=out, stderr=subprocess.STDOUT, cwd=folder,
+                                            env={**os.environ, **(env or {})}, start_new_session=True)
+        self.await_answer(url)
+
+    def await_answer(self, url):
+        begun = time.monotonic()
+        while True:
+            try:
+                urllib.request.urlopen(url, timeout=5).close()
+                return
+            except urllib.error.HTTPError:
+                return  # it answers
+            except OSError as error:
+                if self.process.poll() is not None or time.monotonic() - begun > READY_S:
+                    self.stop()
+                    raise Broken(f"{url}: {error}\n{self.log.read_text(errors='replace')[-2000:]}") from error
+            time.sleep(0.02)  # until it listens; nothing tells when
+
+    def stop(self):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+class S3:
+    def __init__(self, port, folder, **more):
+        self.port, self.folder, self.place = port, folder, f"s3://{BUCKET}"
+        self.url = f"http://127.0.0.1:{port}"
+        self.env = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": "us-east-1",
+                    "BACKUP_S3_ENDPOINT": f"127.0.0.1:{port}", "BACKUP_S3_USE_SSL": "false",
+                    "EXPORT_DEFAULT_BUCKET": BUCKET, **more}
+
+    def client(self, **more):
+        import boto3
+        from botocore.config import Config
+        return boto3.client("s3", endpoint_url=self.url, aws_access_key_id=KEY, aws_secret_access_key=SECRET,
+                            region_name="us-east-1", config=Config(s3={"addressing_style": "path"}), **more)
+
+    def objects(self, prefix=""):
+        """{key: bytes} below a prefix, read by boto3."""
+        client, found = self.client(), {}
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix):
+            for entry in page.get("Contents", []):
+                found[entry["Key"]] = client.get_object(Bucket=BUCKET, Key=entry["Key"])["Body"].read()
+        return found
+
+    def open_uploads(self):
+        return [u["Key"] for u in self.client().list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])]
+
+
+@contextlib.contextmanager
+def temp_folder():
+    folder = tempfile.mkdtemp(prefix="sluice-store-")
+    try:
+        yield pathlib.Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def versitygw(tls=None):
+    """tls: (certificate, key) files."""
+    with temp_folder() as folder:
+        (folder / "data").mkdir()
+        port, = free_ports(1)
+        command = [ROOT / "stores/versitygw", "--port", f"127.0.0.1:{port}", "--quiet"]
+        command += ["--cert", tls[0], "--key", tls[1]] if tls else []
+        server = Server(folder, [*command, "posix", folder / "data"], f"http://127.0.0.1:{port}/",
+                        {"ROOT_ACCESS_KEY": KEY, "ROOT_SECRET_KEY": SECRET})
+        try:
+            store = S3(port, folder, **({"BACKUP_S3_USE_SSL": "true"} if tls else {}))
+            if not tls:
+                store.client().create_bucket(Bucket=BUCKET)
+            else:
+                (folder / "data" / BUCKET).mkdir()
+            yield store
+        finally:
+            server.stop()
+
+
+SEAWEED_S3 = '{"identities":[{"name":"t","credentials":[{"accessKey":"%s","secretKey":"%s"}],"actions":["Admin"]}]}'
+SEAWEED_IAM = """{"sts":{"tokenDuration":"%s","maxSessionLength":"12h","issuer":"sw",
+"signingKey":"dGVzdC1zaWduaW5nLWtleS0zMi1jaGFyYWN0ZXJzLWxvbmc="},
+"providers":[{"name":"oidc1","type":"oidc","enabled":true,
+ "config":{"issuer":"%s","clientId":"sts","jwksUri":"%s/jwks"}}],
+"policy":{"defaultEffect":"Deny","storeType":"memory"},
+"roles":[{"roleName":"R1","roleArn":"arn:aws:iam::role/R1","attachedPolicies":["All"],"trustPolicy":
+ {"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Federated":"oidc1"},
+  "Action":["sts:AssumeRoleWithWebIdentity"]}]}}],
+"policies":[{"name":"All","document":{"Version":"2012-10-17","Statement":
+ [{"Effect":"Allow","Action":["s3:*","sts:ValidateSession"],"Resource":["*"]}]}}]}"""
+
+
+@contextlib.contextmanager
+def seaweedfs(issuer="http://127.0.0.1:9", life="1h"):
+    """Also a token service for the role arn:aws:iam::role/R1 and tokens of the issuer for audience "sts"."""
+    with temp_folder() as folder:
+        (folder / "s3.json").write_text(SEAWEED_S3 % (KEY, SECRET))
+        (folder / "iam.json").write_text(SEAWEED_IAM % (life, issuer, issuer))
+        names = ["s3", "master", "volume", "filer", "admin"]
+        ports = free_ports(10)
+        command = [ROOT / "venv/bin/weed", "-logtostderr=true", "mini", f"-dir={folder}", "-ip=127.0.0.1",
+                   "-ip.bind=127.0.0.1", "-admin.ui=false", "-webdav=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
+                   "-master.telemetry=false", "-s3.autoCreateBucket=false", "-s3.domainName=localhost",
+                   f"-s3.config={folder}/s3.json", f"-s3.iam.config={folder}/iam.json",
+                   f"-filer.localSocket={folder}/f.sock", f"-s3.localSocket={folder}/s.sock"]
+        for n, name in enumerate(names):
+            command += [f"-{name}.port={ports[n]}", f"-{name}.port.grpc={ports[n + 5]}"]
+        server = Server(folder, command, f"http://127.0.0.1:{ports[0]}/", {"TMPDIR": str(folder)})
+        try:
+            store = S3(ports[0], folder)
+            begun = time.monotonic()
+            while True:
+                try:
+                    store.client().create_bucket(Bucket=BUCKET)
+                    break
+                except Exception:  # pylint: disable=broad-except
+                    if time.monotonic() - begun > READY_S:
+                        raise
+                    time.sleep(0.1)  # its parts find each other
+            yield store
+        finally:
+            server.stop()
+
+
+class Azure:
+    account = "acct1"
+    key = base64.b64encode(b"7" * 32).decode()
+
+    def __init__(self, port):
+        self.place = f"az://{BUCKET}"
+        self.connection = (f"DefaultEndpointsProtocol=http;AccountName={self.account};AccountKey={self.key};"
+                           f"BlobEndpoint=http://127.0.0.1:{port}/{self.account}")
+        self.env = {"AZURE_STORAGE_CONNECTION_STRING": self.connection, "EXPORT_DEFAULT_BUCKET": BUCKET}
+
+    def client(self):
+        from azure.storage.blob import ContainerClient
+        return ContainerClient.from_connection_string(self.connection, BUCKET)
+
+    def objects(self, prefix=""):
+        client = self.client()
+        return {b.name: client.download_blob(b.name).readall() for b in client.list_blobs(name_starts_with=prefix)}
+
+
+@contextlib.contextmanager
+def azurite():
+    with temp_folder() as folder:
+        port, = free_ports(1)
+        command = [ROOT / "venv/bin/node", ROOT / "npm/node_modules/.bin/azurite-blob", "--silent",
+                   "--disableTelemetry", "--skipApiVersionCheck", "--inMemoryPersistence", "--blobHost", "127.0.0.1",
+                   "--blobPort", port]
+        server = Server(folder, command, f"http://127.0.0.1:{port}/",
+                        {"AZURITE_ACCOUNTS": f"{Azure.account}:{Azure.key}"})
+        try:
+            store = Azure(port)
+            store.client().create_container()
+            yield store
+        finally:
+            server.stop()
+
+
+class Gcs:
+    def __init__(self, url):
+        self.place, self.url = f"gs://{BUCKET}", url
+        self.env = {"STORAGE_EMULATOR_HOST": url, "BACKUP_GCS_USE_AUTH": "false", "EXPORT_DEFAULT_BUCKET": BUCKET}
+
+    def client(self):
+        from google.auth.credentials import AnonymousCredentials
+        from google.cloud import storage
+        return storage.Client("project", AnonymousCredentials(), client_options={"api_endpoint": self.url})
+
+    def objects(self, prefix=""):
+        client = self.client()
+        return {b.name: b.download_as_bytes() for b in client.list_blobs(BUCKET, prefix=prefix)}
+
+
+@contextlib.contextmanager
+def fake_gcs():
+    with temp_folder() as folder:
+        port, = free_ports(1)
+        url = f"http://127.0.0.1:{port}"
+        server = Server(folder, [ROOT / "stores/fake-gcs-server", "-scheme", "http", "-host", "127.0.0.1", "-port",
+                                 port, "-backend", "memory", "-external-url", url], url + "/storage/v1/b?project=p")
+        try:
+            store = Gcs(url)
+            store.client().create_bucket(BUCKET)
+            yield store
+        finally:
+            server.stop()
+
+
+@contextlib.contextmanager
+def gcp_emulator():
+    """The one that resumes uploads."""
+    with temp_folder() as folder:
+        port, = free_ports(1)
+        url = f"http://127.0.0.1:{port}"
+        server = Server(folder, [ROOT / "venv/bin/gcp-storage-emulator", "start", "--host", "127.0.0.1", "--port", port,
+                                 "--in-memory", "--default-bucket", BUCKET], url + "/")
+        try:
+            yield Gcs(url)
+        finally:
+            server.stop()
