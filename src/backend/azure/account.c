@@ -118,26 +118,30 @@ static sl_rc add_public_endpoint(struct sli_azure_account *a, struct sl_str prot
     return sl_buf_done(&a->endpoint, err);
 }
 
-static bool has_any(struct sl_str s, const char *bytes)
+/* May it stand in a URL, as a part without query and user? */
+static bool is_url_text(struct sl_str s)
 {
     for (size_t i = 0; i < s.len; i++) {
-        if (strchr(bytes, s.ptr[i]) != NULL) {
-            return true;
+        if (s.ptr[i] < '!' || s.ptr[i] > '~' || strchr("?#@\"<>\\", s.ptr[i]) != NULL) {
+            return false;
         }
     }
-    return false;
+    return s.len > 0;
 }
 
 static sl_rc add_given_endpoint(struct sli_azure_account *a, struct sl_str url, struct sl_err *err)
 {
-    bool is_url = sl_str_starts(url, "https://") || sl_str_starts(url, "http://");
-    if (!is_url || has_any(url, "?#@ \t\r\n\"<>\\")) {
+    while (url.len > 0 && url.ptr[url.len - 1] == '/') {
+        url.len--;
+    }
+    size_t scheme_len = sl_str_starts(url, "https://")  ? strlen("https://")
+                        : sl_str_starts(url, "http://") ? strlen("http://")
+                                                        : 0;
+    bool has_host = scheme_len > 0 && url.ptr[scheme_len] != '/' && url.ptr[scheme_len] != ':';
+    if (!has_host || !is_url_text(url)) {
         return SL_FAIL(err, SL_EINVAL,
                        CONNECTION ": BlobEndpoint begins with https:// and has neither user nor "
                                   "query, as https://myaccount.blob.core.windows.net");
-    }
-    while (url.len > 0 && url.ptr[url.len - 1] == '/') {
-        url.len--;
     }
     sl_buf_add_str(&a->endpoint, url);
     return sl_buf_done(&a->endpoint, err);
@@ -193,7 +197,7 @@ static sl_rc take_sas(struct sli_azure_account *a, struct sl_str sas, struct sl_
     if (sl_str_starts(sas, "?")) {
         sas = (struct sl_str){sas.ptr + 1, sas.len - 1};
     }
-    if (sas.len == 0 || has_any(sas, "?#@ \t\r\n\"<>\\")) {
+    if (!is_url_text(sas)) {
         return SL_FAIL(err, SL_EINVAL,
                        CONNECTION
                        ": SharedAccessSignature is the query of a SAS, as sv=...&sig=...");
