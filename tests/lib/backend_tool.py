@@ -12,17 +12,20 @@ class Tool:
 
     def __init__(self, programs, place, **env):
         program = pathlib.Path(programs, "..", "debug", "tests", "contract", "backend_tool").resolve()
+        self.exit_code = 0
         self.process = subprocess.Popen([str(program), place], env={k: str(v) for k, v in env.items()},
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
         self.process.stdin.close()
-        self.process.wait(120)
+        code, told = self.process.wait(120), self.process.stderr.read()
         self.process.stdout.close()
         self.process.stderr.close()
+        if kind is None:
+            check(code == self.exit_code, f"backend_tool ended with {code}: {told}")
 
     def call(self, *fields):
         try:
@@ -52,4 +55,5 @@ class Tool:
         """Gives an order after which the process ends as if it were killed."""
         self.process.stdin.write("\t".join(str(f) for f in fields) + "\n")
         self.process.stdin.flush()
-        equal(self.process.wait(60), 9, f"{fields}: {self.process.stdout.read()}")
+        self.exit_code = 9
+        equal(self.process.wait(60), self.exit_code, f"{fields}: {self.process.stdout.read()}")
