@@ -8,6 +8,8 @@
 
 #include <curl/curl.h>
 #include <stdatomic.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -19,6 +21,7 @@
 #define HEADERS_MAX   (64U * 1024)  /* of a reply */
 #define BUFFER_BYTES  (256L * 1024) /* libcurl's own, for either way */
 #define LIMITED_BYTES (64U * 1024)  /* sent at a time when the bandwidth is limited */
+#define BURST_NS      100000000     /* unused bandwidth that may be used later: timers are late */
 #define NS_PER_S      INT64_C(1000000000)
 
 struct slot {
@@ -26,6 +29,7 @@ struct slot {
     CURLM *multi;
     CURL *easy;
     struct sl_buf server; /* "https://host:port" of the last call */
+    int fds[2];           /* open sockets, -1: none; while it connects by IPv6 and IPv4 two */
     char reason[CURL_ERROR_SIZE];
 };
 
@@ -46,11 +50,15 @@ struct call {
     struct sl_http *http;
     const struct sl_http_request *req;
     struct sl_http_reply *reply;
-    size_t sent;       /* of the body */
-    size_t granted;    /* bytes that may leave at resume_ns */
-    int64_t resume_ns; /* paused until then; 0: not paused */
-    int64_t moved_ns;  /* when a byte moved last */
-    bool is_too_big;
+    size_t sent;         /* of the body */
+    int queued;          /* bytes that the kernel held when looked at last */
+    size_t granted;      /* bytes that may leave at resume_ns */
+    int64_t resume_ns;   /* paused until then; 0: not paused */
+    int64_t moved_ns;    /* when a byte moved last */
+    const char *too_big; /* what of the answer is */
+    bool is_headed;      /* the head of the answer is whole */
+    bool is_begun;       /* the request went out, in part at least */
+    bool is_cut;         /* ... and the connection was closed before an answer came */
 };
 
 static int64_t now_ns(void)
@@ -76,6 +84,7 @@ static struct slot *slot_new(void)
     if (s != NULL) {
         s->multi = curl_multi_init();
         s->easy = curl_easy_init();
+        s->fds[0] = s->fds[1] = -1;
         if (s->multi == NULL || s->easy == NULL) {
             slot_free(s);
             return NULL;
@@ -84,16 +93,13 @@ static struct slot *slot_new(void)
     return s;
 }
 
-/* An idle slot, of that server if there is one. */
+/* An idle slot of that server, or a new one. */
 static struct slot *slot_take(struct sl_http *http, struct sl_str server)
 {
     sl_mutex_lock(&http->mu);
     struct slot **at = &http->locked.idle;
     while (*at != NULL && !sl_str_eq(sl_buf_str(&(*at)->server), server)) {
         at = &(*at)->next;
-    }
-    if (*at == NULL && http->locked.idle_count >= IDLE_MAX) {
-        at = &http->locked.idle; /* any */
     }
     struct slot *s = *at;
     if (s != NULL) {
@@ -104,13 +110,23 @@ static struct slot *slot_take(struct sl_http *http, struct sl_str server)
     return s == NULL ? slot_new() : s;
 }
 
+/* Too many: the one that was used longest ago goes. */
 static void slot_give(struct sl_http *http, struct slot *s)
 {
+    struct slot *oldest = NULL;
     sl_mutex_lock(&http->mu);
     s->next = http->locked.idle;
     http->locked.idle = s;
-    http->locked.idle_count++;
+    if (++http->locked.idle_count > IDLE_MAX) {
+        struct slot **at = &http->locked.idle;
+        while ((*at)->next != NULL) {
+            at = &(*at)->next;
+        }
+        oldest = sl_move(at);
+        http->locked.idle_count--;
+    }
     sl_mutex_unlock(&http->mu);
+    slot_free(oldest);
 }
 
 sl_rc sl_http_new(const struct sl_http_opts *opts, struct sl_http **ret, struct sl_err *err)
@@ -160,7 +176,7 @@ static int64_t reserve(struct sl_http *http, size_t n)
     int64_t now = now_ns();
     int64_t took = (int64_t)((double)n * (double)NS_PER_S / (double)http->bytes_per_s);
     sl_mutex_lock(&http->mu);
-    int64_t start = SL_MAX(now, http->locked.free_ns);
+    int64_t start = SL_MAX(now - BURST_NS, http->locked.free_ns);
     http->locked.free_ns = start + took;
     sl_mutex_unlock(&http->mu);
     return start;
@@ -191,7 +207,20 @@ static size_t on_read(char *buffer, size_t size, size_t count, void *arg)
     return n;
 }
 
-/* libcurl begins again when a kept connection turns out to be closed. */
+/* Before a request goes out. libcurl sends it again when a kept connection turns out to be closed,
+ * though the server may have done it already. Only the driver knows what that means, so it must see
+ * it as a failure; reading twice is no harm. */
+static int on_request(void *arg, char *peer SL_UNUSED, char *own SL_UNUSED, int port SL_UNUSED,
+                      int own_port SL_UNUSED)
+{
+    struct call *c = arg;
+    const char *method = c->req->method;
+    c->is_cut = c->is_begun && strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0;
+    c->is_begun = true;
+    return c->is_cut ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
+/* libcurl goes back to the begin of the body before it sends the request again; see above. */
 static int on_seek(void *arg, curl_off_t offset, int origin)
 {
     struct call *c = arg;
@@ -202,13 +231,29 @@ static int on_seek(void *arg, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
+static int on_open(void *arg, curl_socket_t fd, curlsocktype purpose SL_UNUSED)
+{
+    struct slot *s = arg;
+    s->fds[s->fds[0] >= 0] = fd;
+    return CURL_SOCKOPT_OK;
+}
+
+static int on_close(void *arg, curl_socket_t fd)
+{
+    struct slot *s = arg;
+    for (size_t i = 0; i < SL_COUNT_OF(s->fds); i++) {
+        s->fds[i] = s->fds[i] == fd ? -1 : s->fds[i];
+    }
+    return close(fd);
+}
+
 static size_t on_body(char *data, size_t size, size_t count, void *arg)
 {
     struct call *c = arg;
     size_t len = size * count;
     c->moved_ns = now_ns();
     if (len > c->req->reply_max - c->reply->body.len) {
-        c->is_too_big = true;
+        c->too_big = "body";
         return 0;
     }
     sl_buf_add(&c->reply->body, SL_BYTES(data, len));
@@ -224,12 +269,14 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
     c->moved_ns = now_ns();
     if (sl_str_starts(line, "HTTP/")) { /* after a 100 the real answer comes */
         sl_buf_clear(out);
+        c->is_headed = false;
         return len;
     }
     if (out->len + len > HEADERS_MAX) {
-        c->is_too_big = true;
+        c->too_big = "head";
         return 0;
     }
+    c->is_headed = c->is_headed || line.len == 0; /* trailers come after it */
     const char *colon = line.len == 0 ? NULL : memchr(line.ptr, ':', line.len);
     if (colon == NULL) {
         return len;
@@ -321,6 +368,7 @@ static void set_up(struct slot *s, struct call *c, const char *url, struct curl_
     (void)curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     (void)curl_easy_setopt(easy, CURLOPT_USERAGENT, "sluice");
     (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    (void)curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a canceled call waits for no DNS */
     (void)curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
     (void)curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, BUFFER_BYTES);
     (void)curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, BUFFER_BYTES);
@@ -329,6 +377,12 @@ static void set_up(struct slot *s, struct call *c, const char *url, struct curl_
     (void)curl_easy_setopt(easy, CURLOPT_READDATA, c);
     (void)curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);
     (void)curl_easy_setopt(easy, CURLOPT_SEEKDATA, c);
+    (void)curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_open);
+    (void)curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, s);
+    (void)curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+    (void)curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, s);
+    (void)curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request);
+    (void)curl_easy_setopt(easy, CURLOPT_PREREQDATA, c);
     (void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, c);
     (void)curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
@@ -344,10 +398,28 @@ static void set_up(struct slot *s, struct call *c, const char *url, struct curl_
     (void)curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, req->method);
 }
 
+/* The kernel holds up to some megabytes of a body; a slow peer is not a stalled one while it takes
+ * from these. */
+static void look_at_queue(const struct slot *s, struct call *c)
+{
+    int sum = 0;
+    for (size_t i = 0; i < SL_COUNT_OF(s->fds); i++) {
+        int queued = 0;
+        if (s->fds[i] >= 0 && ioctl(s->fds[i], TIOCOUTQ, &queued) == 0) {
+            sum += queued;
+        }
+    }
+    if (sum < c->queued) {
+        c->moved_ns = now_ns();
+    }
+    c->queued = sum;
+}
+
 /* Why the call must end now; SL_OK: it may go on. */
-static sl_rc may_go_on(const struct call *c, int64_t begun_ns, struct sl_err *err)
+static sl_rc may_go_on(const struct slot *s, struct call *c, int64_t begun_ns, struct sl_err *err)
 {
     struct sl_str server = server_of(c->req->url);
+    look_at_queue(s, c);
     int64_t now = now_ns();
     if (sl_cancel_is_set(c->req->cancel)) {
         return SL_FAIL(err, SL_ECANCELED, "the request was canceled");
@@ -386,7 +458,7 @@ static sl_rc transfer(struct slot *s, struct call *c, CURLcode *ret_code, struct
                 return SL_OK;
             }
         }
-        SL_TRY(may_go_on(c, begun, err));
+        SL_TRY(may_go_on(s, c, begun, err));
         (void)curl_multi_poll(s->multi, NULL, 0, wait_ms(c), NULL);
         if (c->resume_ns != 0 && now_ns() >= c->resume_ns) {
             c->moved_ns = now_ns();
@@ -395,15 +467,23 @@ static sl_rc transfer(struct slot *s, struct call *c, CURLcode *ret_code, struct
     }
 }
 
+/* Does the peer speak no TLS that we take? A connection that broke in the handshake is another
+ * matter: OpenSSL tells the first with the routine that refused. */
+static bool is_tls_refused(CURLcode code, const char *reason)
+{
+    return code == CURLE_SSL_CONNECT_ERROR && strstr(reason, "SSL routines") != NULL &&
+           strstr(reason, "unexpected eof") == NULL;
+}
+
 static sl_rc told(const struct slot *s, const struct call *c, CURLcode code, struct sl_err *err)
 {
     struct sl_str server = server_of(c->req->url);
     const char *reason = s->reason[0] != '\0' ? s->reason : curl_easy_strerror(code);
     SL_TRY(sl_buf_done(&c->reply->headers, err));
     SL_TRY(sl_buf_done(&c->reply->body, err));
-    if (c->is_too_big) {
-        return SL_FAIL(err, SL_ETOOBIG, "%s %.*s: the answer is larger than %zu bytes",
-                       c->req->method, SL_STR_ARG(server), c->req->reply_max);
+    if (c->too_big != NULL) {
+        return SL_FAIL(err, SL_ETOOBIG, "%s %.*s: the %s of the answer is larger than the limit",
+                       c->req->method, SL_STR_ARG(server), c->too_big);
     }
     if (code == CURLE_OUT_OF_MEMORY) {
         return SL_NOMEM(err);
@@ -411,6 +491,14 @@ static sl_rc told(const struct slot *s, const struct call *c, CURLcode code, str
     if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE) {
         return SL_FAIL(err, SL_EACCESS, "%.*s: %s; trust its authority by SLUICE_STORE_CA",
                        SL_STR_ARG(server), reason);
+    }
+    if (is_tls_refused(code, reason)) {
+        return SL_FAIL(err, SL_EACCESS, "%.*s: no TLS 1.2 or later is spoken there: %s",
+                       SL_STR_ARG(server), reason);
+    }
+    if (c->is_cut || (code == CURLE_OK && !c->is_headed)) { /* libcurl takes half a head for one */
+        return SL_FAIL(err, SL_EIO, "%s %.*s: the connection was closed before an answer came",
+                       c->req->method, SL_STR_ARG(server));
     }
     return code == CURLE_OK
                ? SL_OK
@@ -431,16 +519,16 @@ static sl_rc run(struct slot *s, struct call *c, struct sl_err *err)
         CURLcode code = CURLE_OK;
         s->reason[0] = '\0';
         set_up(s, c, text, headers);
-        (void)curl_multi_add_handle(s->multi, s->easy);
-        rc = transfer(s, c, &code, err);
+        rc = curl_multi_add_handle(s->multi, s->easy) == CURLM_OK ? transfer(s, c, &code, err)
+                                                                  : SL_NOMEM(err);
         (void)curl_multi_remove_handle(s->multi, s->easy); /* cuts off what is not at its end */
         if (rc == SL_OK) {
             rc = told(s, c, code, err);
         }
+        long status = 0;
+        (void)curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &status);
+        c->reply->status = (int)status;
     }
-    long status = 0;
-    (void)curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &status);
-    c->reply->status = (int)status;
     curl_slist_free_all(headers);
     return rc;
 }
@@ -453,6 +541,7 @@ sl_rc sl_http_exchange(struct sl_http *http, const struct sl_http_request *req,
     if (s == NULL) {
         return SL_NOMEM(err);
     }
+    reply->status = 0;
     sl_buf_clear(&reply->headers);
     sl_buf_clear(&reply->body);
     sl_buf_clear(&s->server);

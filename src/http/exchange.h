@@ -45,7 +45,9 @@ void sl_http_reply_fini(struct sl_http_reply *r);
 /* The first header of that name (lower case); ptr NULL: none. A view of r. */
 struct sl_str sl_http_header_of(const struct sl_http_reply *r, const char *name);
 
-/* SL_OK: an answer came, whatever it is. SL_EIO, SL_ETIMEOUT: none came or it broke off, and what
+/* Sends the request once, reads (GET, HEAD) again when a kept connection turns out to be closed.
+ *
+ * SL_OK: an answer came, whatever it is. SL_EIO, SL_ETIMEOUT: none came or it broke off, and what
  * was asked may have been done or not; the text names host and reason, never a query, a header or a
  * body. SL_EACCESS: the server's certificate is not to be trusted or TLS failed; asking again is of
  * no use. */

@@ -238,6 +238,35 @@ static void get_refuses_more_than_the_limit(void **state)
     assert_int_equal(out.len, 5);
 }
 
+/* Bytes a caller asks for, in any cut, up to the end of the object and not beyond. */
+static void read_answers_any_range(void **state)
+{
+    struct world *w = *state;
+    static const char text[] = "0123456789abcdef";
+    static const struct {
+        uint64_t offset;
+        size_t len;
+        const char *want;
+    } rows[] = {{0, 16, text}, {0, 1, "0"},   {3, 4, "3456"},   {10, 100, "abcdef"},
+                {15, 1, "f"},  {16, 1, ""},   {1000, 5, ""},    {5, 0, ""},
+                {0, 17, text}, {14, 2, "ef"}, {1u << 30, 1, ""}};
+    assert_int_equal(put(w, "id/range", text, SL_PUT_NEW), SL_OK);
+    assert_int_equal(put(w, "id/nothing", "", SL_PUT_NEW), SL_OK);
+    for (size_t i = 0; i < SL_COUNT_OF(rows); i++) {
+        SL_AUTO(sl_buf) out = SL_BUF_EMPTY;
+        sl_buf_add_text(&out, "before ");
+        assert_int_equal(
+            w->be->ops->read(w->be, SL_STR("id/range"), rows[i].offset, rows[i].len, &out, NULL),
+            SL_OK);
+        assert_string_equal(sl_buf_cstr(&out) + strlen("before "), rows[i].want);
+    }
+    SL_AUTO(sl_buf) out = SL_BUF_EMPTY;
+    assert_int_equal(w->be->ops->read(w->be, SL_STR("id/nothing"), 0, 9, &out, NULL), SL_OK);
+    assert_int_equal(out.len, 0);
+    assert_int_equal(w->be->ops->read(w->be, SL_STR("id/absent"), 0, 9, &out, NULL), SL_ENOTFOUND);
+    assert_int_equal(w->be->ops->read(w->be, SL_STR("id"), 0, 9, &out, NULL), SL_ENOTFOUND);
+}
+
 static void remove_is_content_with_an_absent_object(void **state)
 {
     struct world *w = *state;
@@ -630,6 +659,7 @@ static sl_rc script_rest(struct world *w, struct sl_err *err)
     SL_TRY(w->be->ops->probe(w->be, err));
     SL_TRY(sl_backend_put(w->be, SL_STR("id/status"), TEXT("text"), SL_PUT_REPLACE, err));
     SL_TRY(sl_backend_get(w->be, SL_STR("id/status"), 99, &out, err));
+    SL_TRY(w->be->ops->read(w->be, SL_STR("id/status"), 1, 2, &out, err));
     SL_TRY(w->be->ops->list(w->be, SL_STR("id/"), add_listed, &out, err));
     SL_TRY(w->be->ops->list_folders(w->be, SL_STR(""), add_listed, &out, err));
     SL_TRY(w->be->ops->sweep(w->be, SL_STR("id/"), err));
@@ -695,7 +725,7 @@ static void failing_calls_are_told_and_leave_nothing(void **state)
         assert_int_equal(w->be->ops->remove(w->be, SL_STR("id/sub/meta"), NULL), SL_OK);
         /* begin, four parts, complete. */
         assert_int_equal(sweep(w, SL_FAULT_BACKEND, SL_EIO, false, script_stream), 6);
-        assert_int_equal(sweep(w, SL_FAULT_BACKEND, SL_EIO, true, script_rest), 7);
+        assert_int_equal(sweep(w, SL_FAULT_BACKEND, SL_EIO, true, script_rest), 8);
     } else if (current_kind == KIND_FILESYSTEM) {
         assert_true(sweep(w, SL_FAULT_FILE, SL_EIO, true, script_put) > 5);
         assert_int_equal(w->be->ops->remove(w->be, SL_STR("id/sub/meta"), NULL), SL_OK);
@@ -733,6 +763,7 @@ int main(int argc, char **argv)
         T(put_then_get_answers_the_bytes),
         T(put_new_never_replaces_and_put_replace_does),
         T(get_refuses_more_than_the_limit),
+        T(read_answers_any_range),
         T(remove_is_content_with_an_absent_object),
         T(keys_that_could_leave_the_destination_are_refused),
         T(names_may_hold_colons_dots_and_any_utf8),
