@@ -40,7 +40,7 @@ class Azurite:
     """Serves from creation to the end of the context; `client` is the container in Microsoft's own library."""
 
     def __init__(self, is_tls=False):
-        self.folder = tempfile.TemporaryDirectory(prefix="sluice-azurite-")
+        self.folder = tempfile.TemporaryDirectory(prefix="sluice-azurite-", ignore_cleanup_errors=True)
         data = pathlib.Path(self.folder.name, "data")
         data.mkdir()
         main = OUT / "npm" / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
