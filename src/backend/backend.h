@@ -100,6 +100,7 @@ struct sl_backend_env {
     const struct sl_config *config; /* borrowed while the backend is open; credentials, limits */
     struct sl_clock *clock;         /* borrowed */
     struct sl_cancel *cancel;       /* borrowed, may be NULL: ends waits of uploads early */
+    int64_t deadline_ns;            /* of a request, its tries included; 0: SLUICE_STORE_DEADLINE */
 };
 /* "s3://bucket/prefix", "gs://bucket/prefix", "az://container/prefix", "file:///folder" or a
  * folder. Touches nothing yet: the probe does. SL_EINVAL: another scheme, no bucket. */

@@ -102,5 +102,5 @@ sl_rc sli_retry_for(struct sli_store *st, int64_t deadline_ns, struct sl_cancel 
 sl_rc sli_retry(struct sli_store *st, struct sl_cancel *cancel, sli_try_fn *fn, void *arg,
                 struct sl_err *err)
 {
-    return sli_retry_for(st, st->config->store_deadline_ns, cancel, fn, arg, err);
+    return sli_retry_for(st, st->deadline_ns, cancel, fn, arg, err);
 }

@@ -20,6 +20,7 @@ struct sli_store {
     const struct sl_config *config; /* borrowed, immutable */
     struct sl_http *http;           /* owned: connections end with the backend */
     struct sl_clock *clock;
+    int64_t deadline_ns;      /* of a request, its tries included */
     struct sl_cancel *cancel; /* borrowed, may be NULL: ends begin, part and complete early */
     char *bucket;             /* owned; the container for Azure */
     char *prefix;             /* owned; "" or "a/b/": in front of every key */

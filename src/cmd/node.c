@@ -162,6 +162,7 @@ static sl_rc open_parts(struct sli_node *n, const struct sl_config *config, stru
     SL_TRY(sl_ticker_new(sl_clock_real(), &n->ticker, err));
     struct sl_exports_opts opts = {
         .source = n->source,
+        .config = config,
         .journal = n->kv,
         .clock = sl_clock_real(),
         .ticker = n->ticker,
@@ -206,8 +207,8 @@ static sl_rc check_stopped(const char *data_path, struct sl_err *err)
     return SL_OK;
 }
 
-static sl_rc open_read_only(struct sli_node *n, const char *data_path, uint64_t memory_max,
-                            struct sl_err *err)
+static sl_rc open_read_only(struct sli_node *n, const char *data_path,
+                            const struct sl_config *config, uint64_t memory_max, struct sl_err *err)
 {
     SL_TRY(check_stopped(data_path, err));
     SL_AUTO(sl_buf) db_path = SL_BUF_EMPTY;
@@ -219,16 +220,18 @@ static sl_rc open_read_only(struct sli_node *n, const char *data_path, uint64_t 
     struct sl_db_opts db_opts = {.clock = sl_clock_real(), .is_read_only = true};
     SL_TRY(sl_db_open(n->kv, &db_opts, &n->db, err));
     SL_TRY(sl_source_live_open(n->db, &n->source, err));
-    struct sl_exports_opts opts = {
-        .source = n->source, .clock = sl_clock_real(), .node_name = SL_STR("local")};
+    struct sl_exports_opts opts = {.source = n->source,
+                                   .config = config,
+                                   .clock = sl_clock_real(),
+                                   .node_name = SL_STR("local")};
     return sl_exports_open(&opts, &n->exports, err);
 }
 
-sl_rc sli_node_open_read_only(const char *data_path, uint64_t memory_max, struct sli_node *ret,
-                              struct sl_err *err)
+sl_rc sli_node_open_read_only(const char *data_path, const struct sl_config *config,
+                              uint64_t memory_max, struct sli_node *ret, struct sl_err *err)
 {
     *ret = (struct sli_node){0};
-    sl_rc rc = open_read_only(ret, data_path, memory_max, err);
+    sl_rc rc = open_read_only(ret, data_path, config, memory_max, err);
     if (rc != SL_OK) {
         sli_node_close(ret);
     }

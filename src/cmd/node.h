@@ -36,9 +36,10 @@ struct sli_node {
  * again. */
 sl_rc sli_node_open(const struct sl_config *config, struct sl_str node_name, struct sli_node *ret,
                     struct sl_err *err);
-/* Opens a data folder that no process uses, read-only: nothing is written below it. */
-sl_rc sli_node_open_read_only(const char *data_path, uint64_t memory_max, struct sli_node *ret,
-                              struct sl_err *err);
+/* Opens a data folder that no process uses, read-only: nothing is written below it. config is
+ * borrowed: what object stores need. */
+sl_rc sli_node_open_read_only(const char *data_path, const struct sl_config *config,
+                              uint64_t memory_max, struct sli_node *ret, struct sl_err *err);
 /* SLUICE_SOURCE: sluice, weaviate:FOLDER or backup:FOLDER; the folder is NULL for our own. */
 sl_rc sli_source_parse(const char *text, enum sl_source_kind *ret_kind, const char **ret_path,
                        struct sl_err *err);

@@ -65,13 +65,15 @@ static sl_rc fill(const struct sl_config *c, struct sl_arena *arena, struct sl_e
         .is_enabled = c->export_enabled,
         .bucket = sl_arena_str(arena, sl_str_from(c->export_bucket)),
         .path = sl_arena_str(arena, sl_buf_str(&path)),
+        .store_path = sl_arena_str(arena, sl_str_from(c->export_path)),
+        .is_probe_skipped = c->is_probe_skipped,
         .parallelism = (uint32_t)c->export_parallelism,
         .memory_bytes = sli_memory_divide(c->memory_max).export_bytes,
         .unit = c->timestamp_unit == 0 ? SL_UNIT_NS : SL_UNIT_MS,
         .compression = c->compression == 0 ? SL_COMPRESSION_FAST : SL_COMPRESSION_SMALL,
         .is_json_annotated = c->json_annotation,
     };
-    if (s.bucket.ptr == NULL || s.path.ptr == NULL) {
+    if (s.bucket.ptr == NULL || s.path.ptr == NULL || s.store_path.ptr == NULL) {
         return SL_NOMEM(err);
     }
     *ret = s;

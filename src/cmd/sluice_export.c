@@ -37,6 +37,8 @@ struct job {
     uint32_t parallelism;
     uint64_t memory_max;
     enum sl_timestamp_unit unit;
+    struct sl_config config; /* what object stores need, of the environment */
+    struct sl_str backend;   /* of DEST */
     struct sl_buf made_id, reply, path;
     struct sl_mutex mu;
     uint64_t left_out; /* mu: damaged parts that were skipped */
@@ -177,19 +179,22 @@ static error_t parse_export(int key, char *arg, struct argp_state *state)
     }
 }
 
-static const struct argp export_argp = {export_options,
-                                        parse_export,
-                                        "SOURCE DEST",
-                                        "Exports the collections of SOURCE to Parquet files in "
-                                        "DEST/ID/. SOURCE is a Weaviate data directory "
-                                        "(of a stopped or a running server, or a snapshot of one), "
-                                        "a Weaviate backup, or a Sluice data folder "
-                                        "that no node uses. Nothing is written into it.\vExit "
-                                        "codes: 0 done, 1 failed, 2 wrong usage, 3 done "
-                                        "without what was damaged (--skip-damaged).",
-                                        NULL,
-                                        NULL,
-                                        NULL};
+static const struct argp export_argp = {
+    export_options,
+    parse_export,
+    "SOURCE DEST",
+    "Exports the collections of SOURCE to Parquet files in "
+    "DEST/ID/, DEST a folder, s3://BUCKET/PATH, "
+    "gs://BUCKET/PATH or az://CONTAINER/PATH "
+    "(settings of the stores: see sluiced(8)). SOURCE is a Weaviate data directory "
+    "(of a stopped or a running server, or a snapshot of one), "
+    "a Weaviate backup, or a Sluice data folder "
+    "that no node uses. Nothing is written into it.\vExit "
+    "codes: 0 done, 1 failed, 2 wrong usage, 3 done "
+    "without what was damaged (--skip-damaged).",
+    NULL,
+    NULL,
+    NULL};
 
 /* "20260820t172514z-1a2b": sortable by time, unique, and a valid id. */
 static void make_id(struct job *j)
@@ -232,7 +237,7 @@ static sl_rc follow(struct job *j, struct sl_exports *ex, const struct sl_export
                           ret->objects_total, ret->bytes_written);
         if (is_interrupted && !is_canceled) {
             is_canceled = true;
-            SL_IGNORE(sl_export_cancel(ex, settings, SL_STR("filesystem"), sl_str_from(j->id), err),
+            SL_IGNORE(sl_export_cancel(ex, settings, j->backend, sl_str_from(j->id), err),
                       "a race with the end of the export is fine: the state tells");
         }
     }
@@ -370,13 +375,19 @@ static int export(struct job *j, struct sli_node *node)
     struct sl_err err = {0};
     struct sl_export_settings settings = {
         .is_enabled = true,
-        .path = sl_str_from(j->dest),
+        .is_probe_skipped = j->config.is_probe_skipped,
         .parallelism = j->parallelism,
         .memory_bytes = sli_memory_divide(j->memory_max).export_bytes,
         .unit = j->unit,
     };
+    sl_rc rc = j->dest == NULL
+                   ? SL_OK
+                   : sl_export_destination(sl_str_from(j->dest), &settings, &j->backend, &err);
+    if (rc != SL_OK) {
+        return sli_fail(&err, rc);
+    }
     struct sl_export_request request = {
-        .backend = SL_STR("filesystem"),
+        .backend = j->backend,
         .id = sl_str_from(j->id),
         .include = j->include.list,
         .include_count = j->include.count,
@@ -389,7 +400,7 @@ static int export(struct job *j, struct sli_node *node)
         return preview(j, node, &settings, &request);
     }
     struct sl_export_progress progress = {0};
-    sl_rc rc = sl_export_create(node->exports, &settings, &request, &j->reply, &err);
+    rc = sl_export_create(node->exports, &settings, &request, &j->reply, &err);
     if (rc == SL_OK) {
         tell_room(j);
         tell_unknown(j);
@@ -421,9 +432,9 @@ static sl_rc open_source(struct job *j, struct sli_node *node, struct sl_err *er
     *node = (struct sli_node){0};
     SL_TRY(find_kind(j, &kind, err));
     if (kind == SL_KIND_SLUICE) {
-        return sli_node_open_read_only(j->source, j->memory_max, node, err);
+        return sli_node_open_read_only(j->source, &j->config, j->memory_max, node, err);
     }
-    if (j->dest != NULL) {
+    if (j->dest != NULL && !sl_backend_is_store(sl_str_from(j->dest))) {
         SL_TRY(sli_check_apart("DEST/ID", sl_buf_cstr(&j->path), j->source, err));
     }
     struct sl_weaviate_opts opts = {.clock = sl_clock_real(),
@@ -433,8 +444,10 @@ static sl_rc open_source(struct job *j, struct sli_node *node, struct sl_err *er
                                     .left_out = j->is_skipping ? note_left_out : NULL,
                                     .left_out_arg = j};
     SL_TRY(sl_source_weaviate_open(j->source, kind, &opts, &node->source, err));
-    struct sl_exports_opts ex = {
-        .source = node->source, .clock = sl_clock_real(), .node_name = SL_STR("local")};
+    struct sl_exports_opts ex = {.source = node->source,
+                                 .config = &j->config,
+                                 .clock = sl_clock_real(),
+                                 .node_name = SL_STR("local")};
     return sl_exports_open(&ex, &node->exports, err);
 }
 
@@ -447,6 +460,11 @@ static int run(struct job *j)
     int code = rc == SL_OK ? export(j, &node) : sli_fail(&err, rc);
     sli_node_close(&node);
     return code;
+}
+
+static const char *from_environment(void *arg SL_UNUSED, const char *name)
+{
+    return getenv(name);
 }
 
 int sli_cmd_export(int argc, char **argv)
@@ -462,6 +480,11 @@ int sli_cmd_export(int argc, char **argv)
     if (j->id == NULL) {
         make_id(j);
     }
+    struct sl_err err = {0};
+    sl_rc rc = sl_config_load(&j->config, from_environment, NULL, NULL, &err);
+    if (rc != SL_OK) {
+        return sli_fail(&err, rc);
+    }
     sl_buf_addf(&j->path, "%s/%s", j->dest == NULL ? "" : j->dest, j->id);
     (void)sl_buf_cstr(&j->path);
     sl_mutex_init(&j->mu);
@@ -474,5 +497,6 @@ int sli_cmd_export(int argc, char **argv)
     sl_buf_fini(&j->made_id);
     sl_buf_fini(&j->reply);
     sl_buf_fini(&j->path);
+    sl_config_fini(&j->config);
     return code;
 }

@@ -22,18 +22,22 @@ enum sl_compression { SL_COMPRESSION_FAST, SL_COMPRESSION_SMALL };
 
 /* The settings one export begins with and keeps. Strings are copied by create. */
 struct sl_export_settings {
-    bool is_enabled;       /* EXPORT_ENABLED */
-    struct sl_str bucket;  /* EXPORT_DEFAULT_BUCKET */
-    struct sl_str path;    /* EXPORT_DEFAULT_PATH; filesystem: root folder (never empty) */
-    uint32_t parallelism;  /* 0 = CPUs; capped at 4 x CPUs */
-    uint64_t memory_bytes; /* memory_max share of the export: row groups + part buffers */
+    bool is_enabled;          /* EXPORT_ENABLED */
+    struct sl_str bucket;     /* EXPORT_DEFAULT_BUCKET */
+    struct sl_str path;       /* root folder of the filesystem backend, never empty */
+    struct sl_str store_path; /* EXPORT_DEFAULT_PATH: before the objects' names in a bucket */
+    bool is_probe_skipped;    /* EXPORT_SKIP_ACCESS_CHECK */
+    uint32_t parallelism;     /* 0 = CPUs; capped at 4 x CPUs */
+    uint64_t memory_bytes;    /* memory_max share of the export: row groups + part buffers */
     enum sl_timestamp_unit unit;
     enum sl_compression compression;
     bool is_json_annotated; /* SLUICE_JSON_ANNOTATION */
 };
 
+struct sl_config;
 struct sl_exports_opts {
-    struct sl_source *source; /* borrowed */
+    struct sl_source *source;       /* borrowed */
+    const struct sl_config *config; /* borrowed: credentials and limits of object stores */
     struct sl_kv *journal;    /* borrowed; NULL: nothing survives the process (command line) */
     struct sl_clock *clock;   /* borrowed */
     struct sl_ticker *ticker; /* borrowed; status record every 10 s; NULL: none */
@@ -52,7 +56,7 @@ SL_DEFINE_FREEP(sl_exports, sl_exports_close)
 void sl_exports_stop(struct sl_exports *ex);
 
 struct sl_export_request {
-    struct sl_str backend; /* "filesystem"; "backup-filesystem" is accepted too */
+    struct sl_str backend; /* "filesystem", "s3", "gcs", "azure", or "backup-" and one of them */
     struct sl_str id;
     const struct sl_str *include; /* NULL or empty: all classes */
     uint32_t include_count;
@@ -65,6 +69,10 @@ struct sl_export_request {
     bool (*is_visible)(void *arg, struct sl_str class_name);
     void *visible_arg;
 };
+/* Backend and settings of a destination that is given as a place: a folder, "s3://bucket/path",
+ * "gs://...", "az://...". Views of it. SL_EINVAL: another scheme, no bucket. */
+sl_rc sl_export_destination(struct sl_str place, struct sl_export_settings *settings,
+                            struct sl_str *ret_backend, struct sl_err *err);
 /* out: reply of POST (JSON + newline). SL_EINVAL, SL_ECONFLICT, SL_EIO ... with the contract's
  * texts. Returns after the instant is fixed and the id claimed. */
 sl_rc sl_export_create(struct sl_exports *ex, const struct sl_export_settings *settings,

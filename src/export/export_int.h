@@ -101,9 +101,9 @@ struct sli_ending {
 };
 void sli_job_look(struct sli_job *job, struct sli_ending *ret);
 
-/* Opens a destination by the name of the request. */
-typedef sl_rc sli_backend_opener(struct sl_str name, struct sl_str root, struct sl_backend **ret,
-                                 struct sl_err *err);
+/* sl_backend_open, or another in tests. */
+typedef sl_rc sli_backend_opener(const struct sl_backend_env *env, struct sl_str place,
+                                 struct sl_backend **ret, struct sl_err *err);
 
 struct sl_exports {
     struct sl_exports_opts opts;
@@ -119,6 +119,14 @@ struct sl_exports {
 /* sl_exports_open with other destinations than those built in: tests. */
 sl_rc sli_exports_open(const struct sl_exports_opts *opts, sli_backend_opener *open_backend,
                        struct sl_exports **ret, struct sl_err *err);
+/* place.c: what a store needs of the settings; the place of a backend's exports; its opening. */
+sl_rc sli_place_check(const struct sl_export_settings *settings, struct sl_str backend,
+                      struct sl_err *err);
+sl_rc sli_place(const struct sl_export_settings *settings, struct sl_str backend,
+                struct sl_buf *out, struct sl_err *err);
+#define SLI_LOOK_NS INT64_C(10000000000) /* deadline of requests that somebody waits for */
+sl_rc sli_open(struct sl_exports *ex, struct sl_str place, struct sl_cancel *cancel,
+               int64_t deadline_ns, struct sl_backend **ret, struct sl_err *err);
 /* select.c: classes of the request, without duplicates; unknown names kept. */
 sl_rc sli_select(struct sl_source *src, const struct sl_export_request *request,
                  struct sli_job *job, struct sl_err *err);

@@ -115,7 +115,7 @@ static sl_rc recover_one(struct sl_exports *ex, json_t *journal, struct sl_err *
     bool is_canceled = sl_str_is(member(journal, "state"), "CANCELED");
     struct sl_source *src = ex->opts.source;
     SL_TRY(src->ops->drop(src, member(journal, "freeze"), err));
-    SL_TRY(ex->open_backend(member(journal, "backend"), member(journal, "root"), &be, err));
+    SL_TRY(sli_open(ex, member(journal, "root"), NULL, SLI_LOOK_NS, &be, err));
     sl_buf_addf(&prefix, "%.*s/", SL_STR_ARG(member(journal, "id")));
     sl_time_add_ns(&time, sl_clock_wall_ns(ex->opts.clock));
     SL_TRY(sl_buf_done(&prefix, err));

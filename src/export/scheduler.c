@@ -14,26 +14,10 @@
 #define ID_MAX     128
 #define RECENT_MAX 16 /* jobs kept; each may hold 10^4 shards */
 
-static sl_rc open_filesystem(struct sl_str name, struct sl_str root, struct sl_backend **ret,
-                             struct sl_err *err)
-{
-    if (!sl_str_is(name, "filesystem") && !sl_str_is(name, "backup-filesystem")) {
-        return SL_FAIL(
-            err, SL_EINVAL,
-            "export validation error: backend %.*s not available: backup: %.*s not found",
-            SL_STR_ARG(name), SL_STR_ARG(name));
-    }
-    SL_AUTO_MEM(char) path = sl_strndup(root.ptr, root.len);
-    if (path == NULL) {
-        return SL_NOMEM(err);
-    }
-    return sl_backend_filesystem_open(path, ret, err);
-}
-
 sl_rc sl_exports_open(const struct sl_exports_opts *opts, struct sl_exports **ret,
                       struct sl_err *err)
 {
-    return sli_exports_open(opts, open_filesystem, ret, err);
+    return sli_exports_open(opts, sl_backend_open, ret, err);
 }
 
 sl_rc sli_exports_open(const struct sl_exports_opts *opts, sli_backend_opener *open_backend,
@@ -150,19 +134,6 @@ static sl_rc check_enabled(const struct sl_export_settings *settings, struct sl_
                          "config");
 }
 
-static sl_rc check_bucket(const struct sl_export_settings *settings, struct sl_str backend,
-                          struct sl_err *err)
-{
-    bool needs_bucket =
-        sl_str_is(backend, "s3") || sl_str_is(backend, "gcs") || sl_str_is(backend, "azure");
-    return needs_bucket && settings->bucket.len == 0
-               ? SL_FAIL(err, SL_EINVAL,
-                         "export validation error: EXPORT_DEFAULT_BUCKET is required for backend "
-                         "\"%.*s\"",
-                         SL_STR_ARG(backend))
-               : SL_OK;
-}
-
 static sl_rc check_request(struct sl_exports *ex, const struct sl_export_settings *settings,
                            const struct sl_export_request *request, struct sl_err *err)
 {
@@ -177,7 +148,7 @@ static sl_rc check_request(struct sl_exports *ex, const struct sl_export_setting
         return SL_FAIL(err, SL_ECLOSED, "server is shutting down");
     }
     SL_TRY(check_id(request->id, err));
-    SL_TRY(check_bucket(settings, request->backend, err));
+    SL_TRY(sli_place_check(settings, request->backend, err));
     if (request->include_count > 0 && request->exclude_count > 0) {
         return SL_FAIL(
             err, SL_EINVAL,
@@ -196,9 +167,9 @@ static sl_rc fill_job(struct sli_job *job, const struct sl_export_settings *sett
     uint32_t wanted = settings->parallelism == 0 ? cpus : settings->parallelism;
     job->id = sl_arena_str(&job->arena, request->id);
     job->backend_name = sl_arena_str(&job->arena, request->backend);
-    job->root = sl_arena_str(&job->arena, settings->path);
     job->settings = *settings;
-    job->settings.path = job->root;
+    job->settings.path = sl_arena_str(&job->arena, settings->path);
+    job->settings.store_path = sl_arena_str(&job->arena, settings->store_path);
     job->settings.bucket = sl_arena_str(&job->arena, settings->bucket);
     job->parallelism = SL_MIN(wanted, 4 * cpus);
     job->started_ns = sl_clock_wall_ns(clock);
@@ -214,17 +185,31 @@ static sl_rc fill_job(struct sli_job *job, const struct sl_export_settings *sett
     sl_hex_add(&name, SL_BYTES(token, sizeof(token))); /* unique to this attempt */
     SL_TRY(sl_buf_done(&name, err));
     job->freeze_name = sl_arena_str(&job->arena, sl_buf_str(&name));
-    bool is_whole = job->id.ptr != NULL && job->backend_name.ptr != NULL && job->root.ptr != NULL &&
+    bool is_whole = job->id.ptr != NULL && job->backend_name.ptr != NULL &&
+                    job->settings.path.ptr != NULL && job->settings.store_path.ptr != NULL &&
                     job->settings.bucket.ptr != NULL && job->started_text.ptr != NULL &&
                     job->freeze_name.ptr != NULL;
     return is_whole ? SL_OK : SL_NOMEM(err);
 }
 
+/* A folder is always tried. */
+static sl_rc probe(const struct sli_job *job, struct sl_err *err)
+{
+    bool is_skipped = job->settings.is_probe_skipped && sl_backend_is_store(job->root);
+    return is_skipped ? SL_OK : job->backend->ops->probe(job->backend, err);
+}
+
 static sl_rc open_destination(struct sli_job *job, struct sl_err *err)
 {
+    SL_AUTO(sl_buf) root = SL_BUF_EMPTY;
     SL_AUTO(sl_buf) place = SL_BUF_EMPTY;
-    SL_TRY(job->ex->open_backend(job->backend_name, job->root, &job->backend, err));
-    sl_rc rc = job->backend->ops->probe(job->backend, err);
+    SL_TRY(sli_place(&job->settings, job->backend_name, &root, err));
+    job->root = sl_arena_str(&job->arena, sl_buf_str(&root));
+    if (job->root.ptr == NULL) {
+        return SL_NOMEM(err);
+    }
+    SL_TRY(sli_open(job->ex, job->root, &job->cancel, 0, &job->backend, err));
+    sl_rc rc = probe(job, err);
     if (rc != SL_OK) {
         sl_err_prefix(err, "export validation error: initialize backend");
         return SL_EINVAL;
@@ -510,7 +495,7 @@ static sl_rc read_stored(struct sl_exports *ex, const struct sl_export_settings 
 {
     SL_TRY(check_enabled(settings, err));
     SL_TRY(check_id(id, err));
-    SL_TRY(check_bucket(settings, backend, err));
+    SL_TRY(sli_place_check(settings, backend, err));
     if (is_being_made(ex, id)) {
         return SL_FAIL(err, SL_ENOTFOUND, "export not found");
     }
@@ -520,7 +505,10 @@ static sl_rc read_stored(struct sl_exports *ex, const struct sl_export_settings 
     SL_AUTO(sl_buf) place = SL_BUF_EMPTY;
     SL_AUTO(sl_buf) root = SL_BUF_EMPTY;
     SL_TRY(sli_journal_root(ex, id, backend, &root, err));
-    SL_TRY(ex->open_backend(backend, root.len > 0 ? sl_buf_str(&root) : settings->path, &be, err));
+    if (root.len == 0) {
+        SL_TRY(sli_place(settings, backend, &root, err));
+    }
+    SL_TRY(sli_open(ex, sl_buf_str(&root), NULL, SLI_LOOK_NS, &be, err));
     sl_buf_addf(&key, "%.*s/%s", SL_STR_ARG(id), SLI_METADATA_KEY);
     SL_TRY(sl_buf_done(&key, err));
     sl_rc rc = sl_backend_get(be, sl_buf_str(&key), SLI_METADATA_MAX, &text, err);
@@ -665,7 +653,7 @@ sl_rc sl_export_cancel(struct sl_exports *ex, const struct sl_export_settings *s
 struct listing {
     struct sl_exports *ex;
     const struct sl_export_settings *settings;
-    struct sl_str backend;
+    struct sl_str backend, root;
     json_t *found; /* array of [startedAt, reply] */
 };
 
@@ -709,7 +697,7 @@ static sl_rc list_elsewhere(const struct listing *l, struct sl_err *err)
     uint32_t count = 0;
     sl_mutex_lock(&l->ex->mu);
     for (struct sli_job *job = l->ex->jobs; job != NULL; job = job->next) {
-        if (!sl_str_eq(job->root, l->settings->path) && sli_is_backend(job, l->backend)) {
+        if (!sl_str_eq(job->root, l->root) && sli_is_backend(job, l->backend)) {
             job->refs++;
             jobs[count++] = job;
         }
@@ -758,10 +746,12 @@ sl_rc sl_export_list(struct sl_exports *ex, const struct sl_export_settings *set
                      struct sl_str backend, struct sl_buf *out, struct sl_err *err)
 {
     SL_TRY(check_enabled(settings, err));
-    SL_TRY(check_bucket(settings, backend, err));
+    SL_TRY(sli_place_check(settings, backend, err));
     SL_AUTO_PTR(sl_backend) be = NULL;
-    SL_TRY(ex->open_backend(backend, settings->path, &be, err));
-    struct listing l = {ex, settings, backend, json_array()};
+    SL_AUTO(sl_buf) root = SL_BUF_EMPTY;
+    SL_TRY(sli_place(settings, backend, &root, err));
+    SL_TRY(sli_open(ex, sl_buf_str(&root), NULL, SLI_LOOK_NS, &be, err));
+    struct listing l = {ex, settings, backend, sl_buf_str(&root), json_array()};
     sl_rc rc = be->ops->list_folders(be, SL_STR(""), list_one, &l, err);
     if (rc == SL_ENOTFOUND) {
         rc = SL_OK; /* nothing was exported yet */

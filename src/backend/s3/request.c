@@ -244,7 +244,7 @@ sl_rc sli_s3_send(struct sli_s3 *s3, struct sli_s3_request *q, struct sl_http_re
                   struct sl_err *err)
 {
     struct sending s = {.s3 = s3, .q = q, .reply = reply};
-    int64_t deadline = q->deadline_ns != 0 ? q->deadline_ns : s3->store.config->store_deadline_ns;
+    int64_t deadline = q->deadline_ns != 0 ? q->deadline_ns : s3->store.deadline_ns;
     if (s3->store.config->is_s3_requester_pays) {
         sli_s3_header(q, "x-amz-request-payer", SL_STR("requester"));
     }

@@ -561,7 +561,7 @@ static void list_tells_failures(void **state)
 
 static char folder[64];
 
-static sl_rc open_folder(struct sl_str name SL_UNUSED, struct sl_str root SL_UNUSED,
+static sl_rc open_folder(const struct sl_backend_env *env SL_UNUSED, struct sl_str root SL_UNUSED,
                          struct sl_backend **ret, struct sl_err *err)
 {
     return sl_backend_filesystem_open(folder, ret, err);

@@ -115,12 +115,9 @@ struct world {
 
 static struct sl_backend *shared_backend; /* in memory; outlives every opened one */
 
-static inline sl_rc open_shared(struct sl_str name, struct sl_str root, struct sl_backend **ret,
-                                struct sl_err *err)
+static inline sl_rc open_shared(const struct sl_backend_env *env SL_UNUSED, struct sl_str root,
+                                struct sl_backend **ret, struct sl_err *err)
 {
-    if (!sl_str_is(name, "filesystem") && !sl_str_is(name, "backup-filesystem")) {
-        return SL_FAIL(err, SL_EINVAL, "no backend \"%.*s\"", SL_STR_ARG(name));
-    }
     assert_true(sl_str_is(root, "/data/exports"));
     return sl_backend_faulty_open(shared_backend, ret, err);
 }

@@ -243,7 +243,9 @@ static void first_broken_rule_is_the_one_told(void **state)
         {"filesystem", "taken",
          "export already exists: export \"taken\" already exists at \"memory:taken\"",
          .rc = SL_ECONFLICT},
-        {"tape", "taken", "no backend \"tape\"", .rc = SL_EINVAL},
+        {"tape", "taken",
+         "export validation error: backend tape not available: backup: tape not found",
+         .rc = SL_EINVAL},
         {"tape", "taken", "export validation error: no exportable classes", .is_excluded = true,
          .rc = SL_EINVAL},
         {"tape", "taken",
@@ -301,7 +303,7 @@ static void destinations_not_built_in_are_refused(void **state)
         .source = w->source, .clock = &w->clock.clock, .node_name = SL_STR("node1")};
     assert_int_equal(sl_exports_open(&opts, &w->ex, &w->err), SL_OK);
     w->settings.bucket = SL_STR("bucket");
-    static const char *const names[] = {"s3", "gcs", "azure", "backup-s3", "Filesystem"};
+    static const char *const names[] = {"S3", "gs", "az", "backup-", "Filesystem"};
     for (size_t i = 0; i < SL_COUNT_OF(names); i++) {
         char text[160];
         struct sl_export_request request = {.backend = sl_str_from(names[i]), .id = SL_STR("x")};
@@ -312,6 +314,52 @@ static void destinations_not_built_in_are_refused(void **state)
                  names[i], names[i]);
         expect_refusal(w, rc, SL_EINVAL, text);
     }
+}
+
+static char seen_place[64]; /* by the opener below */
+
+static sl_rc note_place(const struct sl_backend_env *env SL_UNUSED, struct sl_str place,
+                        struct sl_backend **ret SL_UNUSED, struct sl_err *err)
+{
+    snprintf(seen_place, sizeof seen_place, "%.*s", SL_STR_ARG(place));
+    return SL_FAIL(err, SL_EACCESS, "seen");
+}
+
+static void place_is_of_backend_bucket_and_path(void **state)
+{
+    static const struct {
+        const char *backend, *place;
+    } cases[] = {
+        {"filesystem", "/data/exports"}, {"backup-filesystem", "/data/exports"},
+        {"s3", "s3://bucket/a/b"},       {"backup-s3", "s3://bucket/a/b"},
+        {"gcs", "gs://bucket/a/b"},      {"backup-gcs", "gs://bucket/a/b"},
+        {"azure", "az://bucket/a/b"},    {"backup-azure", "az://bucket/a/b"},
+    };
+    struct world *w = *state;
+    movies(w);
+    world_reopen_with(w, note_place);
+    w->settings.store_path = SL_STR("a/b");
+    for (size_t i = 0; i < SL_COUNT_OF(cases); i++) {
+        struct sl_export_request request = {.backend = sl_str_from(cases[i].backend),
+                                            .id = SL_STR("x")};
+        bool is_store = strstr(cases[i].place, "://") != NULL;
+        if (is_store) { /* a bucket is asked for */
+            begin(w);
+            w->settings.bucket = SL_STR("");
+            assert_int_equal(sl_export_create(w->ex, &w->settings, &request, &w->out, &w->err),
+                             SL_EINVAL);
+            assert_non_null(strstr(w->err.text, "EXPORT_DEFAULT_BUCKET"));
+        }
+        w->settings.bucket = SL_STR("bucket");
+        begin(w);
+        assert_int_equal(sl_export_create(w->ex, &w->settings, &request, &w->out, &w->err),
+                         SL_EACCESS);
+        assert_string_equal(seen_place, cases[i].place);
+    }
+    w->settings.path = SL_STR("s3://bucket/a");
+    begin(w);
+    struct sl_export_request request = {.backend = SL_STR("filesystem"), .id = SL_STR("x")};
+    assert_int_equal(sl_export_create(w->ex, &w->settings, &request, &w->out, &w->err), SL_EINVAL);
 }
 
 static void module_s_name_of_the_backend_is_accepted_and_echoed(void **state)
@@ -521,13 +569,13 @@ static void running_export_is_known_whatever_the_settings_say_now(void **state)
 }
 
 /* Destinations by their root: what the fixture shares, and one that holds nothing. */
-static sl_rc open_by_root(struct sl_str name, struct sl_str root, struct sl_backend **ret,
-                          struct sl_err *err)
+static sl_rc open_by_root(const struct sl_backend_env *env, struct sl_str root,
+                          struct sl_backend **ret, struct sl_err *err)
 {
     if (sl_str_is(root, "/elsewhere")) {
         return sl_backend_mem_open(ret, err);
     }
-    return open_shared(name, root, ret, err);
+    return open_shared(env, root, ret, err);
 }
 
 static void exports_are_found_where_they_wrote(void **state)
@@ -844,6 +892,7 @@ int main(void)
         T(first_broken_rule_is_the_one_told),
         T(longest_and_oddest_good_ids_are_taken),
         T(destinations_not_built_in_are_refused),
+        T(place_is_of_backend_bucket_and_path),
         T(module_s_name_of_the_backend_is_accepted_and_echoed),
         T(ids_are_never_used_again),
         T(second_export_of_a_node_is_refused_until_the_first_ended),
