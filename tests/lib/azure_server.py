@@ -15,16 +15,16 @@ import hashlib
 import hmac
 import http.server
 import json
-import pathlib
 import ssl
 import struct
-import subprocess
 import tempfile
 import threading
 import time
 import urllib.parse
 import uuid
 from xml.sax.saxutils import escape
+
+from stores import certificate
 
 ACCOUNT = "acct1"
 KEY = b"0123456789abcdef0123456789abcdef"
@@ -134,11 +134,7 @@ class AzureServer:
         self.http.daemon_threads = True
         if is_tls:
             self.folder = tempfile.TemporaryDirectory(prefix="sluice-azure-")
-            self.ca = str(pathlib.Path(self.folder.name, "cert.pem"))
-            key = str(pathlib.Path(self.folder.name, "key.pem"))
-            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                            "-keyout", key, "-out", self.ca, "-days", "2", "-subj", "/CN=azure", "-addext",
-                            "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+            self.ca, key = (str(p) for p in certificate(self.folder.name))
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(self.ca, key)
             self.http.socket = context.wrap_socket(self.http.socket, server_side=True, do_handshake_on_connect=False)

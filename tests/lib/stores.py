@@ -8,11 +8,14 @@
 
 import base64
 import contextlib
+import datetime
+import json
 import os
 import pathlib
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -39,21 +42,30 @@ def free_ports(count):
     return ports
 
 
+def certificate(folder):
+    """(certificate, key) of 127.0.0.1, which vouches for itself."""
+    cert, key = pathlib.Path(folder) / "cert.pem", pathlib.Path(folder) / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=127.0.0.1", "-addext",
+                    "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    return cert, key
+
+
 class Server:
     """A process that answers HTTP on `url` when it is ready."""
 
-    def __init__(self, folder, command, url, env=None):
+    def __init__(self, folder, command, url, env=None, context=None):
         self.log = pathlib.Path(folder) / "log"
         with self.log.open("wb") as out:
             self.process = subprocess.Popen([str(c) for c in command], stdout=out, stderr=subprocess.STDOUT, cwd=folder,
                                             env={**os.environ, **(env or {})}, start_new_session=True)
-        self.await_answer(url)
+        self.await_answer(url, context)
 
-    def await_answer(self, url):
+    def await_answer(self, url, context):
         begun = time.monotonic()
         while True:
             try:
-                urllib.request.urlopen(url, timeout=5).close()
+                urllib.request.urlopen(url, timeout=5, context=context).close()
                 return
             except urllib.error.HTTPError:
                 return  # it answers
@@ -171,35 +183,69 @@ def seaweedfs(issuer="http://127.0.0.1:9", life="1h"):
 
 
 class Azure:
+    """Its tokens: any text that says it is of Entra ID, for storage, and not ended (Azurite checks no signature)."""
+
     account = "acct1"
     key = base64.b64encode(b"7" * 32).decode()
 
-    def __init__(self, port):
-        self.place = f"az://{BUCKET}"
-        self.connection = (f"DefaultEndpointsProtocol=http;AccountName={self.account};AccountKey={self.key};"
-                           f"BlobEndpoint=http://127.0.0.1:{port}/{self.account}")
-        self.env = {"AZURE_STORAGE_CONNECTION_STRING": self.connection, "EXPORT_DEFAULT_BUCKET": BUCKET}
+    def __init__(self, url, ca=None):
+        self.place, self.url, self.ca = f"az://{BUCKET}", url, ca
+        self.env = self.env_of(f";AccountKey={self.key}")
+
+    def env_of(self, credential=""):
+        """credential: ";AccountKey=...", ";SharedAccessSignature=..." or none, for identities."""
+        env = {"AZURE_STORAGE_CONNECTION_STRING":
+               f"AccountName={self.account};BlobEndpoint={self.url}/{self.account}{credential}",
+               "EXPORT_DEFAULT_BUCKET": BUCKET}
+        return {**env, "SLUICE_STORE_CA": str(self.ca)} if self.ca else env
+
+    def sas_env(self, **permission):
+        from azure.storage.blob import ContainerSasPermissions, generate_container_sas
+        until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
+        sas = generate_container_sas(self.account, BUCKET, account_key=self.key, expiry=until,
+                                     permission=ContainerSasPermissions(**permission))
+        return self.env_of(f";SharedAccessSignature={sas}")
+
+    def token(self):
+        now = int(time.time())
+        claims = {"iss": "https://sts.windows.net/ab1f708d-50f6-404c-a006-d71b2ac7a606/",
+                  "aud": "https://storage.azure.com", "iat": now - 60, "nbf": now - 60, "exp": now + 3600}
+        parts = [json.dumps(p).encode() for p in ({"alg": "RS256", "typ": "JWT"}, claims)] + [b"signature"]
+        return ".".join(base64.urlsafe_b64encode(p).rstrip(b"=").decode() for p in parts)
 
     def client(self):
         from azure.storage.blob import ContainerClient
-        return ContainerClient.from_connection_string(self.connection, BUCKET)
+        more = {"connection_verify": str(self.ca)} if self.ca else {}
+        return ContainerClient(f"{self.url}/{self.account}", BUCKET, self.key, **more)
 
     def objects(self, prefix=""):
         client = self.client()
         return {b.name: client.download_blob(b.name).readall() for b in client.list_blobs(name_starts_with=prefix)}
 
+    def open_uploads(self):
+        """Blobs that have blocks, but no list of them."""
+        client = self.client()
+        every = {b.name for b in client.list_blobs(include=["uncommittedblobs"])}
+        return sorted(every - {b.name for b in client.list_blobs()})
+
 
 @contextlib.contextmanager
-def azurite():
+def azurite(is_tls=False):
+    """Over TLS it takes tokens, too."""
     with temp_folder() as folder:
         port, = free_ports(1)
         command = [ROOT / "venv/bin/node", ROOT / "npm/node_modules/.bin/azurite-blob", "--silent",
                    "--disableTelemetry", "--skipApiVersionCheck", "--inMemoryPersistence", "--blobHost", "127.0.0.1",
                    "--blobPort", port]
-        server = Server(folder, command, f"http://127.0.0.1:{port}/",
-                        {"AZURITE_ACCOUNTS": f"{Azure.account}:{Azure.key}"})
+        ca, context = None, None
+        if is_tls:
+            ca, key = certificate(folder)
+            command += ["--oauth", "basic", "--cert", ca, "--key", key]
+            context = ssl.create_default_context(cafile=str(ca))
+        url = f"http{'s' if is_tls else ''}://127.0.0.1:{port}"
+        server = Server(folder, command, url, {"AZURITE_ACCOUNTS": f"{Azure.account}:{Azure.key}"}, context)
         try:
-            store = Azure(port)
+            store = Azure(url, ca)
             store.client().create_container()
             yield store
         finally:

@@ -9,8 +9,6 @@
 
 /* Sentences of failures are XML of some 500 bytes; proxies send pages. */
 #define FAULT_MAX (64u * 1024)
-/* Tries of the probe: a fault of the moment passes, a wrong name is told within seconds. */
-#define PROBE_TRIES 3
 
 struct attempt {
     struct sli_azure *az;
@@ -177,9 +175,6 @@ static sl_rc attempt_once(void *arg, struct sli_try *t, struct sl_err *err)
         rc = send_and_judge(a, &r, t, err);
     }
     request_fini(&r);
-    if (a->call->tries_max > 0 && t->no + 1 >= a->call->tries_max) {
-        t->is_repeatable = false;
-    }
     return rc;
 }
 
@@ -188,7 +183,9 @@ sl_rc sli_azure_request(struct sli_azure *az, struct sli_azure_call *call,
 {
     sl_assert(call->header_count <= SLI_AZURE_HEADERS_MAX);
     struct attempt a = {az, call, reply};
-    return sli_retry(&az->store, call->cancel, attempt_once, &a, err);
+    int64_t most = az->store.config->store_deadline_ns;
+    int64_t deadline = call->deadline_ns == 0 ? most : SL_MIN(call->deadline_ns, most);
+    return sli_retry_for(&az->store, deadline, call->cancel, attempt_once, &a, err);
 }
 
 /* Lists one object below our prefix: signs, and needs no more than an export needs anyway. */
@@ -204,7 +201,7 @@ sl_rc sli_azure_probe(struct sl_backend *be, struct sl_err *err)
                                   .query = sl_buf_cstr(&query),
                                   .reply_max = FAULT_MAX,
                                   .cancel = az->store.cancel,
-                                  .tries_max = PROBE_TRIES,
+                                  .deadline_ns = SLI_PROBE_DEADLINE_NS,
                                   .action = "list"};
     sl_rc rc = sli_azure_request(az, &call, &reply, err);
     if (rc == SL_EIO || rc == SL_ETIMEOUT) {
