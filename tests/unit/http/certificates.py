@@ -32,7 +32,7 @@ def main(folder, stamp):
     authority(folder, "stranger")
     server(folder, "server", "authority", "IP:127.0.0.1")
     server(folder, "elsewhere", "authority", "DNS:elsewhere.example")
-    stamp.write_text(str(folder))
+    stamp.write_text(str(folder.resolve()))
 
 
 main(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))
