@@ -48,19 +48,6 @@ static int64_t wait_of(struct sli_store *st, const struct sli_try *t)
     return (int64_t)((double)limit * ((double)random / (double)UINT64_MAX));
 }
 
-int64_t sli_retry_after(const struct sl_http_reply *reply)
-{
-    struct sl_str text = sl_http_header_of(reply, "retry-after");
-    int64_t seconds = 0;
-    for (size_t i = 0; i < text.len && seconds < ASKED_MAX_NS; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9') {
-            return 0;
-        }
-        seconds = seconds * 10 + (text.ptr[i] - '0');
-    }
-    return SL_MIN(seconds, ASKED_MAX_NS / NS_PER_S) * NS_PER_S;
-}
-
 /* "...: bucket b: 503 (tried 7 times in 31 s)" */
 static sl_rc give_up(const struct sli_try *t, int64_t took_ns, sl_rc rc, struct sl_err *err)
 {

@@ -31,6 +31,11 @@ sl_rc sli_store_init(struct sli_store *st, const struct sl_backend_ops *ops,
                      struct sl_err *err);
 void sli_store_fini(struct sli_store *st); /* after a failed init, too */
 
+/* Unix time of an HTTP date; INT64_MIN: it is none. */
+int64_t sli_date_parse(struct sl_str text);
+/* How long Retry-After asks us to wait; 0: it does not. retry.c limits it. */
+int64_t sli_wait_asked_ns(const struct sli_store *st, const struct sl_http_reply *reply);
+
 /* ---- retry.c ---- */
 
 /* One try of a request: builds, signs, sends and judges it. */
@@ -47,9 +52,6 @@ typedef sl_rc sli_try_fn(void *arg, struct sli_try *t, struct sl_err *err);
  * cancel may be NULL. */
 sl_rc sli_retry(struct sli_store *st, struct sl_cancel *cancel, sli_try_fn *fn, void *arg,
                 struct sl_err *err);
-
-/* What the answer asks to wait: Retry-After in seconds; 0: nothing, or a date. */
-int64_t sli_retry_after(const struct sl_http_reply *reply);
 
 /* The same with a deadline of its own: what somebody waits for, as the probe. */
 #define SLI_PROBE_DEADLINE_NS INT64_C(10000000000)

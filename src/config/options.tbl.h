@@ -156,8 +156,8 @@ SL_OPTION(home, TEXT, "HOME", NULL, "", 0, 0, "a folder",
           "Where the tools of the clouds keep their files of credentials")
 /* ---- S3 ---- */
 SL_OPTION(aws_region, TEXT, "AWS_REGION", NULL, "", 0, 0, NULL,
-          "Region of the bucket; when empty AWS_DEFAULT_REGION, then us-east-1; another one that the "
-          "service names is followed")
+          "Region of the bucket; when empty AWS_DEFAULT_REGION, then the profile's, then us-east-1; "
+          "another one that the service names is followed")
 SL_OPTION(aws_default_region, TEXT, "AWS_DEFAULT_REGION", NULL, "", 0, 0, NULL,
           "The region when AWS_REGION is empty")
 SL_OPTION(aws_key_id, TEXT, "AWS_ACCESS_KEY_ID", NULL, "", 0, 0, NULL, "Access key, with its secret")
@@ -170,9 +170,11 @@ SL_OPTION(aws_secret_old, SECRET, "AWS_SECRET_KEY", NULL, "", 0, 0, NULL,
 SL_OPTION(aws_token, SECRET, "AWS_SESSION_TOKEN", NULL, "", 0, 0, NULL,
           "Session token of a temporary access key")
 SL_OPTION(aws_profile, TEXT, "AWS_PROFILE", NULL, "", 0, 0, NULL,
-          "Profile of the credentials file; \"default\" when empty")
+          "Profile of the credentials and config files; \"default\" when empty")
 SL_OPTION(aws_credentials_file, TEXT, "AWS_SHARED_CREDENTIALS_FILE", NULL, "", 0, 0, "a file",
           "Credentials file; ~/.aws/credentials when empty")
+SL_OPTION(aws_config_file, TEXT, "AWS_CONFIG_FILE", NULL, "", 0, 0, "a file",
+          "Config file: regions and roles of profiles; ~/.aws/config when empty")
 SL_OPTION(aws_identity_file, TEXT, "AWS_WEB_IDENTITY_TOKEN_FILE", NULL, "", 0, 0, "a file",
           "Token that AWS_ROLE_ARN is assumed with (roles of service accounts in Kubernetes)")
 SL_OPTION(aws_role, TEXT, "AWS_ROLE_ARN", NULL, "", 0, 0, NULL, "Role of the web identity token")
@@ -202,12 +204,13 @@ SL_OPTION(s3_sts_url, TEXT, "EXPORT_S3_STS_ENDPOINT", NULL, "", 0, 0, "a URL",
           "Security token service for that role")
 SL_OPTION(s3_endpoint, TEXT, "BACKUP_S3_ENDPOINT", NULL, "s3.amazonaws.com", 0, 0, "host[:port]",
           "S3 service")
-SL_OPTION(is_s3_tls, BOOL, "BACKUP_S3_USE_SSL", NULL, "true", 0, 0, NULL, "Speak TLS with it")
+SL_OPTION(s3_use_ssl, TEXT, "BACKUP_S3_USE_SSL", NULL, "true", 0, 0, NULL,
+          "Speak TLS with it: anything but \"false\" is yes")
 SL_OPTION(s3_style, CHOICE, "SLUICE_S3_STYLE", NULL, "auto", 0, 0, "auto|path|host",
-          "Bucket in the path or in the host name; auto: in the host name at amazonaws.com")
-SL_OPTION(s3_sse, CHOICE, "SLUICE_S3_SSE", NULL, "none", 0, 0, "none|AES256|aws:kms",
+          "Bucket in the path or in the host name; auto: in the host name at Amazon, Google and Alibaba")
+SL_OPTION(s3_sse, CHOICE, "SLUICE_S3_SSE", NULL, "none", 0, 0, "none|AES256|aws:kms|aws:kms:dsse",
           "Encryption the service is asked for; none leaves it to the bucket")
-SL_OPTION(s3_kms_key, TEXT, "SLUICE_S3_KMS_KEY", NULL, "", 0, 0, NULL, "KMS key of aws:kms")
+SL_OPTION(s3_kms_key, TEXT, "SLUICE_S3_KMS_KEY", NULL, "", 0, 0, NULL, "Key of aws:kms; the account's own when empty")
 SL_OPTION(is_s3_bucket_key, BOOL, "SLUICE_S3_BUCKET_KEY", NULL, "false", 0, 0, NULL,
           "Use the bucket's own key below the KMS key, for fewer calls to KMS")
 SL_OPTION(s3_storage_class, TEXT, "SLUICE_S3_STORAGE_CLASS", NULL, "", 0, 0, NULL,

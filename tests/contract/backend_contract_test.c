@@ -32,13 +32,14 @@ struct world {
     struct sl_workers *workers;
     struct sl_budget *budget;
     struct sl_part_pool *parts;
+    uint64_t part_bytes;
 };
 
-#define PART_BYTES   1000u
+#define PART_BYTES   1000u /* of streams, unless the backend wants larger parts */
 #define BUDGET_PARTS 6u
 
 static enum kind current_kind; /* of the group that runs */
-static int64_t live_at_start;  /* blocks of the settings */
+static int64_t live_at_start;  /* blocks of the settings, and of tests that failed */
 static const char *store_place;
 static struct sl_config store_config;
 
@@ -56,6 +57,7 @@ static int world_open(void **state)
 {
     struct world *w = calloc(1, sizeof *w); /* allow: calloc, a test owns it */
     const char *tmp = getenv("TMPDIR");
+    live_at_start = sl_mem_live();
     snprintf(w->dir, sizeof w->dir, "%.40s/sluice-be-XXXXXX", tmp == NULL ? "/tmp" : tmp);
     assert_non_null(mkdtemp(w->dir));
     snprintf(w->root, sizeof w->root, "%s/exports", w->dir);
@@ -75,8 +77,9 @@ static int world_open(void **state)
         break;
     }
     assert_int_equal(sl_workers_new("upload", 3, 16, &w->workers, NULL), SL_OK);
-    assert_int_equal(sl_budget_new(BUDGET_PARTS * PART_BYTES, &w->budget, NULL), SL_OK);
-    assert_int_equal(sl_part_pool_new(w->budget, PART_BYTES, &w->parts, NULL), SL_OK);
+    w->part_bytes = SL_MAX(PART_BYTES, w->be->ops->part_rule.bytes_min);
+    assert_int_equal(sl_budget_new(BUDGET_PARTS * w->part_bytes, &w->budget, NULL), SL_OK);
+    assert_int_equal(sl_part_pool_new(w->budget, w->part_bytes, &w->parts, NULL), SL_OK);
     *state = w;
     return 0;
 }
@@ -390,17 +393,31 @@ static void parts_in_any_order_make_one_object(void **state)
 {
     struct world *w = *state;
     struct sl_upload *up = NULL;
+    size_t n = SL_MAX(3u, (size_t)w->be->ops->part_rule.bytes_min), size = 2 * n + 2;
+    SL_AUTO(sl_buf) bytes = SL_BUF_EMPTY;
+    SL_AUTO(sl_buf) out = SL_BUF_EMPTY;
+    SL_AUTO(sl_buf) listed = SL_BUF_EMPTY;
+    assert_non_null(sl_buf_reserve(&bytes, size));
+    fill(bytes.ptr, size);
     assert_int_equal(w->be->ops->begin(w->be, SL_STR("id/a"), &up, NULL), SL_OK);
     assert_listed(w, "", "");
     assert_text(w, "id/a", NULL);
-    assert_int_equal(w->be->ops->part(w->be, up, 3, 6, TEXT("gh"), NULL), SL_OK);
-    assert_int_equal(w->be->ops->part(w->be, up, 1, 0, TEXT("abc"), NULL), SL_OK);
-    assert_int_equal(w->be->ops->part(w->be, up, 2, 3, TEXT("def"), NULL), SL_OK);
-    assert_int_equal(w->be->ops->part(w->be, up, 1, 0, TEXT("abc"), NULL), SL_OK);
+    const struct {
+        uint32_t no;
+        size_t offset, len;
+    } sent[] = {{3, 2 * n, 2}, {1, 0, n}, {2, n, n}, {1, 0, n}};
+    for (size_t i = 0; i < SL_COUNT_OF(sent); i++) {
+        assert_int_equal(w->be->ops->part(w->be, up, sent[i].no, sent[i].offset,
+                                          SL_BYTES(bytes.ptr + sent[i].offset, sent[i].len), NULL),
+                         SL_OK);
+    }
     assert_listed(w, "", "");
-    assert_int_equal(w->be->ops->complete(w->be, up, 3, 8, NULL), SL_OK);
-    assert_text(w, "id/a", "abcdefgh");
-    assert_listed(w, "", "id/a=8 ");
+    assert_int_equal(w->be->ops->complete(w->be, up, 3, size, NULL), SL_OK);
+    assert_int_equal(sl_backend_get(w->be, SL_STR("id/a"), size, &out, NULL), SL_OK);
+    assert_int_equal(out.len, size);
+    assert_memory_equal(out.ptr, bytes.ptr, size);
+    sl_buf_addf(&listed, "id/a=%zu ", size);
+    assert_listed(w, "", sl_buf_cstr(&listed));
     assert_files(w, 1);
 }
 
@@ -605,9 +622,9 @@ static void streams_that_share_a_tight_budget_all_end(void **state)
     static uint8_t bytes[SIZE];
     fill(bytes, SIZE);
     struct sl_budget *tight = NULL;
-    assert_int_equal(sl_budget_new(2 * STREAMS * PART_BYTES, &tight, NULL), SL_OK);
+    assert_int_equal(sl_budget_new(2 * STREAMS * w->part_bytes, &tight, NULL), SL_OK);
     struct sl_part_pool *usual = w->parts;
-    assert_int_equal(sl_part_pool_new(tight, PART_BYTES, &w->parts, NULL), SL_OK);
+    assert_int_equal(sl_part_pool_new(tight, w->part_bytes, &w->parts, NULL), SL_OK);
     struct streaming st[STREAMS];
     struct sl_thread *t[STREAMS];
     for (size_t i = 0; i < STREAMS; i++) {
@@ -641,7 +658,7 @@ static sl_rc script_stream(struct world *w, struct sl_err *err)
     SL_AUTO_PTR(sl_part_pool) parts = NULL;
     struct sl_stream_opts opts = opts_of(w);
     struct sl_sink *s = NULL;
-    SL_TRY(sl_part_pool_new(w->budget, PART_BYTES, &parts, err)); /* idle buffers are counted */
+    SL_TRY(sl_part_pool_new(w->budget, w->part_bytes, &parts, err)); /* idle buffers are counted */
     opts.parts = parts;
     SL_TRY(sl_stream_open(w->be, SL_STR("id/file"), &opts, &s, err));
     sl_rc rc = sl_sink_write(s, SL_BYTES(bytes, sizeof bytes), err);
@@ -750,7 +767,6 @@ static int run_store(const char *place, const struct CMUnitTest *tests, size_t c
         return 1;
     }
     store_place = place;
-    live_at_start = sl_mem_live();
     current_kind = KIND_STORE;
     int failed = _cmocka_run_group_tests(place, tests, count, NULL, NULL);
     sl_config_fini(&store_config);

@@ -36,12 +36,12 @@ static void check_account(const char *text)
 static void check_date(struct sl_str text)
 {
     SL_AUTO(sl_buf) again = SL_BUF_EMPTY;
-    int64_t ns = sli_azure_date_parse(text);
+    int64_t ns = sli_date_parse(text);
     if (ns >= 0 && ns < INT64_MAX) { /* later years are cut to it */
         sli_azure_date_add(&again, ns);
         text = sl_str_trim(text);
         sl_assert(again.len == text.len && memcmp(again.ptr + 3, text.ptr + 3, 22) == 0);
-        sl_assert(sli_azure_date_parse(sl_buf_str(&again)) == ns);
+        sl_assert(sli_date_parse(sl_buf_str(&again)) == ns);
     }
 }
 

@@ -152,7 +152,5 @@ sl_rc sli_azure_judge(const struct sli_azure *az, const struct sli_azure_call *c
                       const struct sl_http_reply *reply, struct sli_try *t, struct sl_err *err);
 /* Is it a refusal that a new token may mend? */
 bool sli_azure_is_token_refused(const struct sl_http_reply *reply);
-/* Unix time of an HTTP date; INT64_MIN: it is none. */
-int64_t sli_azure_date_parse(struct sl_str text);
 
 #endif

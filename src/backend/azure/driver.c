@@ -190,7 +190,7 @@ sl_rc sli_azure_head(struct sli_azure *az, struct sl_str key, bool *ret_exists,
         return rc;
     }
     *ret_exists = rc == SL_OK;
-    *ret_date_ns = sli_azure_date_parse(sl_http_header_of(&reply, "date"));
+    *ret_date_ns = sli_date_parse(sl_http_header_of(&reply, "date"));
     return SL_OK;
 }
 

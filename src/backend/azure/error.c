@@ -6,15 +6,9 @@
  * "Common REST API error codes", "Blob Storage error codes". Pure. */
 #include "backend/azure/azure_int.h"
 
-#include <stdio.h>
-
-#include "base/num.h"
-
 #define SECOND_NS INT64_C(1000000000)
 /* The service takes dates that differ by 15 minutes; less than that is no cause. */
 #define SKEW_NS (14 * 60 * SECOND_NS)
-/* The most a Retry-After may make us wait at once. */
-#define WAIT_MAX_NS (120 * SECOND_NS)
 
 enum use { FINAL, AGAIN };
 
@@ -82,49 +76,11 @@ static const struct row {
     {"AccountBeingCreated", SL_EBUSY, AGAIN, "the account is being created"},
 };
 
-/* ---- dates ---- */
-
-int64_t sli_azure_date_parse(struct sl_str text)
-{
-    /* "Thu, 26 Nov 2026 16:03:36 GMT"; the two old forms of RFC 9110 nobody sends. */
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    text = sl_str_trim(text);
-    if (text.len != 29 || memcmp(text.ptr + 25, " GMT", 4) != 0 ||
-        memcmp(text.ptr + 3, ", ", 2) != 0 || text.ptr[7] != ' ' || text.ptr[11] != ' ' ||
-        text.ptr[16] != ' ') {
-        return INT64_MIN;
-    }
-    for (int month = 0; month < 12; month++) {
-        if (memcmp(text.ptr + 8, months + 3 * month, 3) == 0) {
-            char iso[32];
-            int len = snprintf(iso, sizeof iso, "%.4s-%02d-%.2sT%.8sZ", text.ptr + 12, month + 1,
-                               text.ptr + 5, text.ptr + 17);
-            int64_t ns;
-            return sl_time_parse((struct sl_str){iso, (size_t)len}, &ns) ? ns : INT64_MIN;
-        }
-    }
-    return INT64_MIN;
-}
-
 /* The service's clock minus ours; 0 when it does not tell. */
 static int64_t skew_of(const struct sli_azure *az, const struct sl_http_reply *reply)
 {
-    int64_t theirs = sli_azure_date_parse(sl_http_header_of(reply, "date"));
+    int64_t theirs = sli_date_parse(sl_http_header_of(reply, "date"));
     return theirs == INT64_MIN ? 0 : theirs - sl_clock_wall_ns(az->store.clock);
-}
-
-static int64_t wait_of(const struct sli_azure *az, const struct sl_http_reply *reply)
-{
-    struct sl_str text = sl_str_trim(sl_http_header_of(reply, "retry-after"));
-    uint64_t seconds = 0;
-    int64_t ns = 0;
-    if (sl_u64_parse(text, &seconds)) {
-        ns = (int64_t)SL_MIN(seconds, 3600u) * SECOND_NS;
-    } else if (text.len > 0) {
-        int64_t until = sli_azure_date_parse(text);
-        ns = until == INT64_MIN ? 0 : until - sl_clock_wall_ns(az->store.clock);
-    }
-    return SL_MIN(SL_MAX(ns, 0), WAIT_MAX_NS);
 }
 
 /* ---- sentences ---- */
@@ -285,7 +241,7 @@ sl_rc sli_azure_judge(const struct sli_azure *az, const struct sli_azure_call *c
         return SL_OK;
     }
     struct sl_str code = sl_http_header_of(reply, "x-ms-error-code");
-    t->wait_ns = wait_of(az, reply);
+    t->wait_ns = sli_wait_asked_ns(&az->store, reply);
     for (size_t i = 0; i < SL_COUNT_OF(rows); i++) {
         if (sl_str_is(code, rows[i].code)) {
             t->is_repeatable = rows[i].use == AGAIN;

@@ -1,75 +1,94 @@
-/* Objects being written: a multipart upload, or one PUT for what is smaller than a part.
+/* Uploads: many parts at once, made one object by CompleteMultipartUpload.
  *
- * The upload is opened at its first part, so a small object costs one request: a first part below
- * the service's least size can only be the last, is copied and goes out by complete. Parts carry a
- * CRC-32C that the service checks, and complete names it again for each. After an unclear answer
- * the mark in the object's metadata tells whether it is ours (driver.c). An open upload is
- * journaled nowhere: sweep finds it by listing. @threads parts any, many at once; the rest the
- * owner. */
+ * The multipart upload begins with the first part that is no small object: one that comes as the
+ * first and has at most SMALL_MAX bytes waits in memory, and if nothing follows it is written by
+ * one PUT instead of three requests. Parts may be sent again with the same number. The server's own
+ * ETag and, where it takes them, the CRC-32C of every part go into Complete, so what becomes the
+ * object is what was acknowledged.
+ *
+ * State of an upload: NONE --first part--> BEGINNING --answer--> OPEN --complete, cancel--> freed;
+ * BEGINNING --failure--> NONE. One thread is in BEGINNING, the others wait. `mu` is a leaf. */
 #include "backend/s3/s3_int.h"
-#include "base/crypto.h"
+
 #include "base/hash.h"
 
+#define SMALL_MAX    (1u << 20) /* held in memory: times the range workers, outside of the budget */
 #define ETAG_MAX     128
-#define ID_MAX       1024
-#define CLEANUP_NS   INT64_C(30000000000) /* who cancels waits for it */
-#define COMPLETE_MAX (2U << 20)           /* the list of 10,000 parts */
+#define ABORT_NS     INT64_C(30000000000) /* what a cancel may wait for a store that is down */
+#define STEPS_MAX    4
+#define PAGE_MAX     (8u << 20) /* 1,000 uploads with names of 1,024 bytes, escaped */
+#define COMPLETE_MAX (64u * 1024)
+#define WAIT_NS      INT64_C(100000000)
 
+/* What the server has of a part. */
 struct part {
-    char etag[ETAG_MAX]; /* "" until it was taken */
-    uint32_t crc;
+    uint64_t size;
+    uint32_t crc32c;
+    bool is_sent;
+    bool is_crc_known; /* the server told the same CRC */
+    char etag[ETAG_MAX];
 };
+
+enum state { STATE_NONE, STATE_BEGINNING, STATE_OPEN };
 
 struct s3_upload {
     struct sl_upload up;
-    char *key; /* owned */
-    struct sli_s3_mark mark;
-    struct sl_buf small; /* the whole object, if it is one small part */
-    bool is_small;
-    struct sl_mutex mu; /* held while the upload is opened: other parts need its id */
+    struct sl_buf key, write_id;
+    struct sl_buf id;       /* of the upload; written before OPEN, then read only */
+    bool is_begin_unclear;  /* a second upload of this key may be open at the server */
+    bool is_done_unclear;   /* Complete or the PUT may have worked */
+    struct sl_mutex mu;     /* protects `locked` */
+    struct sl_cond changed; /* state */
     struct {
-        char *id;           /* owned; escaped for a query; NULL: not open */
-        struct part *parts; /* owned; by number */
-        uint32_t cap;
+        enum state state;
+        struct part *parts; /* part_cap of them; index = part_no - 1 */
+        uint32_t part_cap;
+        struct sl_buf small; /* part 1, not sent yet */
+        bool has_small;
     } locked SL_GUARDED;
 };
 
-static struct s3_upload *upload_of(struct sl_backend *be, struct sl_upload *up)
+static struct s3_upload *upload_of(struct sl_upload *up)
 {
-    sl_assert(up->owner == be);
     return SL_CONTAINER_OF(up, struct s3_upload, up);
-}
-
-static struct sl_str key_of(const struct s3_upload *u)
-{
-    return sl_str_from(u->key);
 }
 
 static void upload_free(struct s3_upload *u)
 {
     sl_mutex_lock(&u->mu);
-    sl_free(u->locked.id);
-    sl_free(u->locked.parts);
+    sl_free(sl_move(&u->locked.parts));
+    sl_buf_fini(&u->locked.small);
     sl_mutex_unlock(&u->mu);
+    sl_buf_fini(&u->key);
+    sl_buf_fini(&u->write_id);
+    sl_buf_fini(&u->id);
+    sl_cond_fini(&u->changed);
     sl_mutex_fini(&u->mu);
-    sl_buf_fini(&u->small);
-    sl_free(u->key);
     sl_free(u);
 }
 
 sl_rc sli_s3_begin(struct sl_backend *be, struct sl_str key, struct sl_upload **ret,
                    struct sl_err *err)
 {
+    struct sli_s3 *s3 = sli_s3_of(be);
+    struct sli_s3_object o;
     SL_TRY(sli_key_check(key, err));
-    SL_TRY(sli_s3_refuse_taken(sli_s3_of(be), key, err));
-    struct s3_upload *u = sl_alloc_zero(1, sizeof(*u));
+    SL_TRY(sli_s3_look(s3, key, SL_STR(""), s3->store.cancel, &o, err));
+    if (o.is_there) {
+        return sli_s3_exists_already(s3, key, err);
+    }
+    struct s3_upload *u = sl_alloc_zero(1, sizeof *u);
     if (u == NULL) {
         return SL_NOMEM(err);
     }
-    sl_mutex_init(&u->mu);
     u->up.owner = be;
-    u->key = sl_strndup(key.ptr, key.len);
-    sl_rc rc = u->key == NULL ? SL_NOMEM(err) : sli_s3_mark_new(&u->mark, err);
+    sl_mutex_init(&u->mu);
+    sl_cond_init(&u->changed);
+    sl_buf_add_str(&u->key, key);
+    sl_rc rc = sl_buf_done(&u->key, err);
+    if (rc == SL_OK) {
+        rc = sli_s3_write_id(&u->write_id, err);
+    }
     if (rc != SL_OK) {
         upload_free(u);
         return rc;
@@ -78,366 +97,610 @@ sl_rc sli_s3_begin(struct sl_backend *be, struct sl_str key, struct sl_upload **
     return SL_OK;
 }
 
-/* ---- opening ---- */
+/* ---- the multipart upload begins ---- */
 
-static sl_rc on_created(void *arg, struct sl_str path, struct sl_str text, struct sl_err *err)
+static sl_rc on_upload_id(void *arg, struct sl_str path, struct sl_str text, struct sl_err *err)
 {
-    char **id = arg;
-    if (!sl_str_is(path, "InitiateMultipartUploadResult/UploadId") || *id != NULL) {
-        return SL_OK;
+    struct sl_buf *id = arg;
+    if (sl_str_is(path, "InitiateMultipartUploadResult/UploadId")) {
+        sl_buf_clear(id);
+        sl_buf_add_str(id, text);
     }
-    SL_AUTO(sl_buf) escaped = SL_BUF_EMPTY;
-    sl_percent_encode(text, &escaped);
-    SL_TRY(sl_buf_done(&escaped, err));
-    if (text.len == 0 || text.len > ID_MAX) {
-        return SL_FAIL(err, SL_EIO, "the service gives an upload no usable id");
-    }
-    *id = sl_strndup((const char *)escaped.ptr, escaped.len);
-    return *id == NULL ? SL_NOMEM(err) : SL_OK;
+    return sl_buf_done(id, err);
 }
 
-static sl_rc create(struct sli_s3 *s3, const struct s3_upload *u, char **ret, struct sl_err *err)
+static sl_rc create_once(struct sli_s3 *s3, struct s3_upload *u, struct sli_s3_call *call,
+                         bool has_checksum, struct sl_err *err)
 {
     __attribute__((cleanup(sl_http_reply_fini))) struct sl_http_reply reply = {0};
-    struct sli_s3_request q = {.method = "POST",
-                               .key = key_of(u),
-                               .query = SL_STR("uploads="),
-                               .reply_max = SLI_S3_SMALL_MAX,
-                               .cancel = s3->store.cancel,
-                               .action = "s3:PutObject"};
-    sli_s3_creation_headers(s3, &q);
-    sli_s3_mark_header(&q, &u->mark);
-    if (!atomic_load(&s3->has_no_checksums)) {
-        sli_s3_header(&q, "x-amz-checksum-algorithm", SL_STR("CRC32C"));
+    struct sli_s3_headers h = {.count = 0};
+    sli_s3_object_headers(s3, sl_buf_str(&u->write_id), &h);
+    if (has_checksum) {
+        sli_s3_header_add(&h, "x-amz-checksum-algorithm", SL_STR("CRC32C"));
     }
-    SL_TRY(sli_s3_send(s3, &q, &reply, err));
-    SL_TRY(sl_xml_read(sl_buf_view(&reply.body), on_created, ret, err));
-    return *ret != NULL ? SL_OK : SL_FAIL(err, SL_EIO, "the service gives an upload no id");
+    call->headers = h.rows;
+    call->header_count = h.count;
+    sl_rc rc = sli_s3_request(s3, call, &reply, err);
+    call->headers = NULL;
+    call->header_count = 0;
+    u->is_begin_unclear = u->is_begin_unclear || call->is_unclear;
+    SL_TRY(rc);
+    SL_TRY(sl_xml_read(sl_buf_view(&reply.body), on_upload_id, &u->id, err));
+    return u->id.len > 0 ? SL_OK
+                         : SL_FAIL(err, SL_EIO, "s3:PutObject of %.*s: an upload without an id",
+                                   SL_STR_ARG(call->key));
 }
 
-/* The upload's id, opening it if need be. */
-static sl_rc id_of(struct sli_s3 *s3, struct s3_upload *u, const char **ret, struct sl_err *err)
+static sl_rc create(struct sli_s3 *s3, struct s3_upload *u, struct sl_err *err)
 {
-    sl_rc rc = SL_OK;
-    sl_mutex_lock(&u->mu);
-    if (u->locked.id == NULL) {
-        char *id = NULL;
-        do {
-            rc = create(s3, u, &id, err);
-        } while (sli_s3_learn(s3, rc, false, true));
-        u->locked.id = id;
+    struct sli_s3_call call = {.method = "POST",
+                               .key = sl_buf_str(&u->key),
+                               .query = "uploads=",
+                               .cancel = s3->store.cancel,
+                               .action = "s3:PutObject"};
+    for (int step = 0;; step++) {
+        bool has_checksum = !atomic_load(&s3->has_no_checksums);
+        sl_rc rc = create_once(s3, u, &call, has_checksum, err);
+        if (rc == SL_OK || step + 1 == STEPS_MAX ||
+            !sli_s3_step_back(s3, &call, false, has_checksum)) {
+            return rc;
+        }
     }
-    *ret = u->locked.id;
+}
+
+/* Sees to it that the upload is open; one thread asks the server. */
+static sl_rc open_upload(struct sli_s3 *s3, struct s3_upload *u, struct sl_err *err)
+{
+    sl_mutex_lock(&u->mu);
+    while (u->locked.state == STATE_BEGINNING) {
+        (void)sl_cond_wait_for(&u->changed, &u->mu, WAIT_NS);
+    }
+    bool is_open = u->locked.state == STATE_OPEN;
+    if (!is_open) {
+        u->locked.state = STATE_BEGINNING;
+    }
+    sl_mutex_unlock(&u->mu);
+    if (is_open) {
+        return SL_OK;
+    }
+    sl_rc rc = create(s3, u, err);
+    sl_mutex_lock(&u->mu);
+    u->locked.state = rc == SL_OK ? STATE_OPEN : STATE_NONE;
+    sl_cond_broadcast(&u->changed);
     sl_mutex_unlock(&u->mu);
     return rc;
 }
 
+/* "partNumber=1&uploadId=..." */
+static const char *query_of(const struct s3_upload *u, uint32_t part_no, struct sl_buf *out)
+{
+    if (part_no > 0) {
+        sl_buf_addf(out, "partNumber=%u&", part_no);
+    }
+    sl_buf_add_text(out, "uploadId=");
+    sl_percent_encode(sl_buf_str(&u->id), out);
+    return sl_buf_cstr(out);
+}
+
 /* ---- parts ---- */
 
-static sl_rc note(struct s3_upload *u, uint32_t part_no, struct sl_str etag, uint32_t crc,
-                  struct sl_err *err)
+/* Remembers what the server has; grows the list. */
+static sl_rc note_part(struct s3_upload *u, uint32_t part_no, const struct part *p,
+                       struct sl_err *err)
 {
-    if (etag.len == 0 || etag.len >= ETAG_MAX) {
-        return SL_FAIL(err, SL_EIO, "the service gives part %u no usable ETag", part_no);
-    }
-    sl_rc rc = SL_OK;
+    bool has_room = true;
     sl_mutex_lock(&u->mu);
-    if (part_no > u->locked.cap) {
-        uint32_t cap = SL_MIN(SL_MAX(part_no, 2 * u->locked.cap + 16), (uint32_t)SLI_S3_PARTS_MAX);
-        struct part *parts = sl_realloc(u->locked.parts, cap * sizeof(*parts));
-        rc = parts == NULL ? SL_NOMEM(err) : SL_OK;
-        if (rc == SL_OK) {
-            memset(parts + u->locked.cap, 0, (cap - u->locked.cap) * sizeof(*parts));
-            u->locked.parts = parts;
-            u->locked.cap = cap;
+    if (part_no > u->locked.part_cap) {
+        uint32_t cap = SL_MAX(part_no, 2 * u->locked.part_cap);
+        struct part *more = sl_realloc(u->locked.parts, cap * sizeof *more);
+        has_room = more != NULL;
+        if (has_room) {
+            memset(more + u->locked.part_cap, 0, (cap - u->locked.part_cap) * sizeof *more);
+            u->locked.parts = more;
+            u->locked.part_cap = cap;
         }
     }
-    if (rc == SL_OK) {
-        struct part *p = &u->locked.parts[part_no - 1];
-        memcpy(p->etag, etag.ptr, etag.len);
-        p->etag[etag.len] = '\0';
-        p->crc = crc;
+    if (has_room) {
+        u->locked.parts[part_no - 1] = *p;
     }
     sl_mutex_unlock(&u->mu);
+    return has_room ? SL_OK : SL_NOMEM(err);
+}
+
+/* arg: base64 of the part's CRC, NULL: none was sent. */
+static sl_rc check_part(const struct sli_s3_call *call, const struct sl_http_reply *reply,
+                        struct sl_err *err)
+{
+    struct sl_str told = sl_http_header_of(reply, "x-amz-checksum-crc32c");
+    struct sl_str etag = sl_http_header_of(reply, "etag");
+    if (call->arg != NULL && told.ptr != NULL && !sl_str_is(told, call->arg)) {
+        return SL_FAIL(err, SL_EIO, "part of %.*s: the store has other bytes than were sent",
+                       SL_STR_ARG(call->key));
+    }
+    if (etag.len == 0 || etag.len >= ETAG_MAX) {
+        return SL_FAIL(err, SL_EIO, "part of %.*s: an answer without a usable ETag",
+                       SL_STR_ARG(call->key));
+    }
+    return SL_OK;
+}
+
+static sl_rc send_once(struct sli_s3 *s3, struct sli_s3_call *call, bool has_checksum,
+                       struct part *p, struct sl_err *err)
+{
+    __attribute__((cleanup(sl_http_reply_fini))) struct sl_http_reply reply = {0};
+    SL_AUTO(sl_buf) crc = SL_BUF_EMPTY;
+    struct sli_s3_headers h = {.count = 0};
+    sli_s3_payer_header(s3, &h);
+    if (has_checksum) {
+        sli_s3_crc_add(&crc, p->crc32c);
+        call->arg = sl_buf_cstr(&crc);
+        SL_TRY(sl_buf_done(&crc, err));
+        sli_s3_header_add(&h, "x-amz-checksum-crc32c", sl_buf_str(&crc));
+    }
+    call->headers = h.rows;
+    call->header_count = h.count;
+    sl_rc rc = sli_s3_request(s3, call, &reply, err);
+    if (rc == SL_OK) {
+        struct sl_str etag = sl_http_header_of(&reply, "etag");
+        memcpy(p->etag, etag.ptr, etag.len);
+        p->etag[etag.len] = '\0';
+        p->is_sent = true;
+        p->is_crc_known =
+            has_checksum && sl_http_header_of(&reply, "x-amz-checksum-crc32c").len > 0;
+        if (!p->is_crc_known) {
+            atomic_store(&s3->is_checksum_ignored, true);
+        }
+    }
+    call->headers = NULL;
+    call->header_count = 0;
+    call->arg = NULL;
     return rc;
 }
 
 static sl_rc send_part(struct sli_s3 *s3, struct s3_upload *u, uint32_t part_no, struct sl_bytes b,
                        struct sl_err *err)
 {
-    __attribute__((cleanup(sl_http_reply_fini))) struct sl_http_reply reply = {0};
     SL_AUTO(sl_buf) query = SL_BUF_EMPTY;
-    struct sli_s3_crc crc;
-    const char *id;
-    SL_TRY(id_of(s3, u, &id, err));
-    sl_buf_addf(&query, "partNumber=%u&uploadId=%s", part_no, id);
-    SL_TRY(sl_buf_done(&query, err));
-    struct sli_s3_request q = {.method = "PUT",
-                               .key = key_of(u),
-                               .query = sl_buf_str(&query),
+    struct part p = {.size = b.len, .crc32c = sl_crc32c(0, b)};
+    SL_TRY(open_upload(s3, u, err));
+    struct sli_s3_call call = {.method = "PUT",
+                               .key = sl_buf_str(&u->key),
+                               .query = query_of(u, part_no, &query),
                                .body = b,
-                               .is_body_unsigned = true,
-                               .reply_max = SLI_S3_SMALL_MAX,
                                .cancel = s3->store.cancel,
-                               .action = "s3:PutObject"};
-    sli_s3_crc_of(b, &crc);
-    if (!atomic_load(&s3->has_no_checksums)) {
-        sli_s3_header(&q, "x-amz-checksum-crc32c", sl_str_from(crc.text));
+                               .action = "s3:PutObject",
+                               .check = check_part};
+    SL_TRY(sl_buf_done(&query, err));
+    sl_rc rc = SL_OK;
+    for (int step = 0; step < STEPS_MAX; step++) {
+        bool has_checksum = !atomic_load(&s3->has_no_checksums);
+        rc = send_once(s3, &call, has_checksum, &p, err);
+        if (rc == SL_OK || !sli_s3_step_back(s3, &call, false, has_checksum)) {
+            break;
+        }
     }
-    SL_TRY(sli_s3_send(s3, &q, &reply, err));
-    struct sl_str told = sl_http_header_of(&reply, "x-amz-checksum-crc32c");
-    if (told.ptr != NULL && !sl_str_is(told, crc.text)) {
-        return SL_FAIL(err, SL_ECORRUPT,
-                       "part %u of %s: the service saw other bytes than were sent", part_no,
-                       u->key);
-    }
-    return note(u, part_no, sl_http_header_of(&reply, "etag"), sl_crc32c(0, b), err);
+    SL_TRY(rc);
+    return note_part(u, part_no, &p, err);
 }
 
-sl_rc sli_s3_part(struct sl_backend *be, struct sl_upload *up, uint32_t part_no,
-                  uint64_t offset SL_UNUSED, struct sl_bytes b, struct sl_err *err)
+/* Keeps a small first part, if no other has come; false: send it. */
+static bool hold_part(struct s3_upload *u, uint32_t part_no, struct sl_bytes b)
 {
-    struct s3_upload *u = upload_of(be, up);
-    sl_assert(part_no >= 1 && part_no <= SLI_S3_PARTS_MAX);
-    if (part_no == 1 && b.len < SLI_S3_PART_MIN) {
-        sl_buf_clear(&u->small);
-        sl_buf_add(&u->small, b);
-        u->is_small = true;
-        return sl_buf_done(&u->small, err);
+    if (part_no != 1 || b.len > SMALL_MAX) {
+        return false;
     }
-    return send_part(sli_s3_of(be), u, part_no, b, err);
+    SL_AUTO(sl_buf) copy = SL_BUF_EMPTY;
+    sl_buf_add(&copy, b);
+    if (copy.is_failed) {
+        return false; /* sent at once it needs no memory */
+    }
+    sl_mutex_lock(&u->mu);
+    bool is_first = u->locked.state == STATE_NONE;
+    if (is_first) {
+        struct sl_buf old = u->locked.small;
+        u->locked.small = copy;
+        u->locked.has_small = true;
+        copy = old;
+    }
+    sl_mutex_unlock(&u->mu);
+    return is_first;
+}
+
+sl_rc sli_s3_part(struct sl_backend *be, struct sl_upload *up, uint32_t part_no, uint64_t offset,
+                  struct sl_bytes b, struct sl_err *err)
+{
+    struct s3_upload *u = upload_of(up);
+    sl_assert(up->owner == be && part_no >= 1 && part_no <= SLI_S3_PARTS_MAX);
+    (void)offset; /* parts are joined by number */
+    return hold_part(u, part_no, b) ? SL_OK : send_part(sli_s3_of(be), u, part_no, b, err);
 }
 
 /* ---- complete ---- */
 
-static void add_part_xml(const struct part *p, uint32_t no, bool has_checksum, struct sl_buf *out)
+/* Was every part acknowledged, and do they make the size? Then the body of Complete and the CRC of
+ * the CRCs, "" unless the server knows them all. */
+static sl_rc list_parts(struct s3_upload *u, uint32_t part_count, uint64_t size,
+                        struct sl_buf *body, struct sl_buf *ret_crc, struct sl_err *err)
 {
-    sl_buf_addf(out, "<Part><PartNumber>%u</PartNumber><ETag>", no);
-    for (const char *c = p->etag; *c != '\0'; c++) {
-        sl_buf_add_text(out, *c == '"' ? "&quot;" : *c == '&' ? "&amp;" : *c == '<' ? "&lt;" : "");
-        if (*c != '"' && *c != '&' && *c != '<') {
-            sl_buf_add_u8(out, (uint8_t)*c);
-        }
-    }
-    sl_buf_add_text(out, "</ETag>");
-    if (has_checksum) {
-        uint8_t crc[4] = {(uint8_t)(p->crc >> 24), (uint8_t)(p->crc >> 16), (uint8_t)(p->crc >> 8),
-                          (uint8_t)p->crc};
-        sl_buf_add_text(out, "<ChecksumCRC32C>");
-        sl_base64_add(out, SL_BYTES(crc, sizeof(crc)));
-        sl_buf_add_text(out, "</ChecksumCRC32C>");
-    }
-    sl_buf_add_text(out, "</Part>");
-}
-
-static sl_rc add_list(struct s3_upload *u, uint32_t part_count, bool has_checksum,
-                      struct sl_buf *out, struct sl_err *err)
-{
-    uint32_t missing = 0;
-    sl_buf_add_text(out, "<CompleteMultipartUpload "
-                         "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+    SL_AUTO(sl_buf) crcs = SL_BUF_EMPTY;
+    uint64_t sum = 0;
+    uint32_t known = 0, sent = 0;
+    sl_buf_add_text(body, "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/"
+                          "\">");
     sl_mutex_lock(&u->mu);
-    for (uint32_t no = part_count; no > 0; no--) {
-        if (no > u->locked.cap || u->locked.parts[no - 1].etag[0] == '\0') {
-            missing = no;
+    for (uint32_t i = 0; i < SL_MIN(part_count, u->locked.part_cap); i++) {
+        const struct part *p = &u->locked.parts[i];
+        sent += p->is_sent;
+        known += p->is_crc_known;
+        sum += p->size;
+        sl_buf_addf(body, "<Part><PartNumber>%u</PartNumber><ETag>%s</ETag>", i + 1, p->etag);
+        if (p->is_crc_known) {
+            sl_buf_add_text(body, "<ChecksumCRC32C>");
+            sli_s3_crc_add(body, p->crc32c);
+            sl_buf_add_text(body, "</ChecksumCRC32C>");
         }
-    }
-    for (uint32_t no = 1; no <= part_count && missing == 0; no++) {
-        add_part_xml(&u->locked.parts[no - 1], no, has_checksum, out);
+        sl_buf_add_text(body, "</Part>");
+        sl_buf_add_u32(&crcs, __builtin_bswap32(p->crc32c));
     }
     sl_mutex_unlock(&u->mu);
-    sl_buf_add_text(out, "</CompleteMultipartUpload>");
-    return missing == 0 ? sl_buf_done(out, err)
-                        : SL_FAIL(err, SL_EINTERNAL, "%s: part %u was not sent", u->key, missing);
+    sl_buf_add_text(body, "</CompleteMultipartUpload>");
+    SL_TRY(sl_buf_done(&crcs, err));
+    if (sent != part_count || sum != size) {
+        return SL_FAIL(err, SL_EINTERNAL, "object %.*s: %llu of %llu bytes were sent",
+                       SL_STR_ARG(sl_buf_str(&u->key)), (unsigned long long)sum,
+                       (unsigned long long)size);
+    }
+    if (known == part_count) {
+        sli_s3_crc_add(ret_crc, sl_crc32c(0, sl_buf_view(&crcs)));
+    }
+    SL_TRY(sl_buf_done(ret_crc, err));
+    return sl_buf_done(body, err);
 }
 
-static sl_rc complete_once(struct sli_s3 *s3, struct s3_upload *u, uint32_t part_count,
-                           bool *ret_unclear, struct sl_err *err)
+struct completed {
+    struct sl_buf crc; /* "base64-3" of all parts; empty: not told */
+    bool is_whole;     /* the document came to its end */
+};
+
+static sl_rc on_completed(void *arg, struct sl_str path, struct sl_str text, struct sl_err *err)
 {
-    __attribute__((cleanup(sl_http_reply_fini))) struct sl_http_reply reply = {0};
-    SL_AUTO(sl_buf) list = SL_BUF_EMPTY;
-    SL_AUTO(sl_buf) query = SL_BUF_EMPTY;
-    const char *id;
-    SL_TRY(id_of(s3, u, &id, err));
-    sl_buf_addf(&query, "uploadId=%s", id);
-    SL_TRY(sl_buf_done(&query, err));
-    SL_TRY(add_list(u, part_count, !atomic_load(&s3->has_no_checksums), &list, err));
-    struct sli_s3_request q = {.method = "POST",
-                               .key = key_of(u),
-                               .query = sl_buf_str(&query),
-                               .body = sl_buf_view(&list),
-                               .reply_max = COMPLETE_MAX,
-                               .cancel = s3->store.cancel,
-                               .action = "s3:PutObject"};
-    sli_s3_header(&q, "content-type", SL_STR("application/xml"));
-    if (!atomic_load(&s3->has_no_conditions)) {
-        sli_s3_header(&q, "if-none-match", SL_STR("*"));
-    } else {
-        SL_TRY(sli_s3_refuse_taken(s3, key_of(u), err));
+    struct completed *c = arg;
+    if (sl_str_is(path, "CompleteMultipartUploadResult/ChecksumCRC32C")) {
+        sl_buf_clear(&c->crc);
+        sl_buf_add_str(&c->crc, text);
+    } else if (sl_str_is(path, "CompleteMultipartUploadResult")) {
+        c->is_whole = true;
     }
-    sl_rc rc = sli_s3_send(s3, &q, &reply, err);
-    *ret_unclear = q.is_unclear;
+    return sl_buf_done(&c->crc, err);
+}
+
+/* A status of 200 comes before the work is done; only a whole result is a success. arg: base64 of
+ * the CRC of CRCs, "" when it is not known. */
+static sl_rc check_completed(const struct sli_s3_call *call, const struct sl_http_reply *reply,
+                             struct sl_err *err)
+{
+    struct completed c = {.is_whole = false};
+    struct sl_str body = sl_str_trim(sl_buf_str(&reply->body));
+    sl_rc rc = sl_xml_read(sl_str_bytes(body), on_completed, &c, err);
+    struct sl_str want = sl_str_from(call->arg);
+    struct sl_str told = sl_buf_str(&c.crc);
+    bool is_composite = told.len > 0 && memchr(told.ptr, '-', told.len) != NULL;
+    if (rc != SL_ENOMEM && (rc != SL_OK || !c.is_whole)) {
+        rc = SL_FAIL(err, SL_EIO, "end of the upload of %.*s: the answer is not whole",
+                     SL_STR_ARG(call->key));
+    } else if (rc == SL_OK && want.len > 0 && is_composite &&
+               (told.len <= want.len || !sl_str_starts(told, call->arg))) {
+        rc = SL_FAIL(err, SL_ECORRUPT,
+                     "end of the upload of %.*s: the store's checksum of the parts is not ours",
+                     SL_STR_ARG(call->key));
+    }
+    sl_buf_fini(&c.crc);
     return rc;
 }
 
-/* The answer alone is not believed: the object must be there, ours, and of this size. */
+/* The upload is gone or the name is taken: is the object there ours? */
+static sl_rc is_it_ours(struct sli_s3 *s3, const struct s3_upload *u, uint64_t size, sl_rc rc,
+                        struct sl_err *err)
+{
+    struct sli_s3_object o;
+    struct sl_err own = {.rc = SL_OK};
+    struct sl_str key = sl_buf_str(&u->key);
+    sl_rc looked = sli_s3_look(s3, key, sl_buf_str(&u->write_id), s3->store.cancel, &o, &own);
+    if (looked != SL_OK) {
+        return rc;
+    }
+    if (o.is_there && o.is_ours && o.size == size) {
+        return SL_OK;
+    }
+    return o.is_there ? sli_s3_exists_already(s3, key, err) : rc;
+}
+
+/* Where If-None-Match may be ignored on Complete, as old radosgw do, a look before makes a race
+ * unlikely; Amazon keeps the condition, and a look would only cost. */
+static sl_rc look_before(struct sli_s3 *s3, const struct s3_upload *u, struct sl_err *err)
+{
+    struct sli_s3_object o;
+    struct sl_str key = sl_buf_str(&u->key);
+    if (s3->is_aws || u->is_done_unclear) {
+        return SL_OK;
+    }
+    SL_TRY(sli_s3_look(s3, key, SL_STR(""), s3->store.cancel, &o, err));
+    return o.is_there ? sli_s3_exists_already(s3, key, err) : SL_OK;
+}
+
+static sl_rc complete_once(struct sli_s3 *s3, struct sli_s3_call *call, bool has_condition,
+                           struct sl_err *err)
+{
+    __attribute__((cleanup(sl_http_reply_fini))) struct sl_http_reply reply = {0};
+    struct sli_s3_headers h = {.count = 0};
+    sli_s3_payer_header(s3, &h);
+    sli_s3_header_add(&h, "Content-Type", SL_STR("application/xml"));
+    if (has_condition) {
+        sli_s3_header_add(&h, "If-None-Match", SL_STR("*"));
+    }
+    call->headers = h.rows;
+    call->header_count = h.count;
+    sl_rc rc = sli_s3_request(s3, call, &reply, err);
+    call->headers = NULL;
+    call->header_count = 0;
+    return rc;
+}
+
 static sl_rc complete_parts(struct sli_s3 *s3, struct s3_upload *u, uint32_t part_count,
                             uint64_t size, struct sl_err *err)
 {
-    bool is_unclear = false;
-    sl_rc rc;
-    do {
-        rc = complete_once(s3, u, part_count, &is_unclear, err);
-    } while (sli_s3_learn(s3, rc, true, false));
-    bool may_be_done = is_unclear && (rc == SL_ENOTFOUND || rc == SL_ECONFLICT);
-    if (rc != SL_OK && !may_be_done) {
-        return rc;
+    SL_AUTO(sl_buf) query = SL_BUF_EMPTY;
+    SL_AUTO(sl_buf) body = SL_BUF_EMPTY;
+    SL_AUTO(sl_buf) crc = SL_BUF_EMPTY;
+    SL_TRY(list_parts(u, part_count, size, &body, &crc, err));
+    SL_TRY(look_before(s3, u, err));
+    struct sli_s3_call call = {.method = "POST",
+                               .key = sl_buf_str(&u->key),
+                               .query = query_of(u, 0, &query),
+                               .body = sl_buf_view(&body),
+                               .reply_max = COMPLETE_MAX,
+                               .cancel = s3->store.cancel,
+                               .action = "s3:PutObject",
+                               .is_late = true,
+                               .check = check_completed,
+                               .arg = sl_buf_cstr(&crc)};
+    SL_TRY(sl_buf_done(&query, err));
+    sl_rc rc = SL_OK;
+    for (int step = 0; step < STEPS_MAX; step++) {
+        bool has_condition = !atomic_load(&s3->has_no_conditions);
+        rc = complete_once(s3, &call, has_condition, err);
+        if (rc == SL_OK || !sli_s3_step_back(s3, &call, has_condition, false)) {
+            break;
+        }
     }
-    rc = sli_s3_is_ours(s3, key_of(u), &u->mark, size, err);
-    return rc == SL_ENOTFOUND
-               ? SL_FAIL(err, SL_EIO, "object %s is not there after its upload", u->key)
-               : rc;
+    u->is_done_unclear = u->is_done_unclear || call.is_unclear;
+    bool may_be_ours = rc == SL_ECONFLICT || strcmp(call.code, "NoSuchUpload") == 0;
+    return may_be_ours ? is_it_ours(s3, u, size, rc, err) : rc;
 }
+
+static sl_rc complete_small(struct sli_s3 *s3, struct s3_upload *u, uint64_t size,
+                            struct sl_err *err)
+{
+    sl_mutex_lock(&u->mu);
+    struct sl_bytes b = sl_buf_view(&u->locked.small); /* nobody sends parts any more */
+    sl_mutex_unlock(&u->mu);
+    if (b.len != size) {
+        return SL_FAIL(err, SL_EINTERNAL, "object %.*s: %zu of %llu bytes were sent",
+                       SL_STR_ARG(sl_buf_str(&u->key)), b.len, (unsigned long long)size);
+    }
+    return sli_s3_put_object(s3, sl_buf_str(&u->key), b, SL_PUT_NEW, sl_buf_str(&u->write_id),
+                             s3->store.cancel, err);
+}
+
+/* Begun twice after a lost answer: the other one of the same key must not stay. */
+static sl_rc abort_below(struct sli_s3 *s3, struct sl_str key, bool is_exact, struct sl_err *err);
 
 sl_rc sli_s3_complete(struct sl_backend *be, struct sl_upload *up, uint32_t part_count,
                       uint64_t size, struct sl_err *err)
 {
     struct sli_s3 *s3 = sli_s3_of(be);
-    struct s3_upload *u = upload_of(be, up);
-    sl_assert(part_count > 0 || size == 0);
-    if (part_count == 0 || u->is_small) {
-        sl_assert(part_count <= 1 && u->small.len == size);
-        SL_TRY(
-            sli_s3_put_object(s3, key_of(u), sl_buf_view(&u->small), true, s3->store.cancel, err));
+    struct s3_upload *u = upload_of(up);
+    sl_assert(up->owner == be && (part_count > 0 || size == 0));
+    sl_mutex_lock(&u->mu);
+    bool is_small = u->locked.state == STATE_NONE && part_count <= 1;
+    bool has_small = u->locked.has_small;
+    struct sl_bytes small = sl_buf_view(&u->locked.small);
+    sl_mutex_unlock(&u->mu);
+    if (is_small) {
+        SL_TRY(complete_small(s3, u, size, err));
     } else {
+        if (has_small) { /* others followed after all */
+            SL_TRY(send_part(s3, u, 1, small, err));
+        }
         SL_TRY(complete_parts(s3, u, part_count, size, err));
+    }
+    if (u->is_begin_unclear) {
+        struct sl_err own = {.rc = SL_OK};
+        SL_IGNORE(abort_below(s3, sl_buf_str(&u->key), true, &own), "sweep finds it later");
     }
     upload_free(u);
     return SL_OK;
 }
 
-/* ---- cancel and sweep ---- */
+/* ---- abort ---- */
 
-static sl_rc abort_upload(struct sli_s3 *s3, struct sl_str key, const char *id, struct sl_err *err)
+static sl_rc abort_upload(struct sli_s3 *s3, struct sl_str key, struct sl_str id,
+                          struct sl_err *err)
 {
     __attribute__((cleanup(sl_http_reply_fini))) struct sl_http_reply reply = {0};
     SL_AUTO(sl_buf) query = SL_BUF_EMPTY;
-    sl_buf_addf(&query, "uploadId=%s", id);
+    struct sli_s3_headers h = {.count = 0};
+    sli_s3_payer_header(s3, &h);
+    sl_buf_add_text(&query, "uploadId=");
+    sl_percent_encode(id, &query);
+    const char *text = sl_buf_cstr(&query);
     SL_TRY(sl_buf_done(&query, err));
-    struct sli_s3_request q = {.method = "DELETE",
+    struct sli_s3_call call = {.method = "DELETE",
                                .key = key,
-                               .query = sl_buf_str(&query),
-                               .reply_max = SLI_S3_SMALL_MAX,
-                               .deadline_ns = CLEANUP_NS,
+                               .query = text,
+                               .headers = h.rows,
+                               .header_count = h.count,
+                               .deadline_ns = ABORT_NS,
                                .action = "s3:AbortMultipartUpload"};
-    sl_rc rc = sli_s3_send(s3, &q, &reply, err);
-    return rc == SL_ENOTFOUND ? SL_OK : rc;
+    sl_rc rc = sli_s3_request(s3, &call, &reply, err);
+    return rc != SL_OK && call.status == 404 ? SL_OK : rc;
 }
 
+/* The cancel token is set by now, so it is not asked: an upload that stays costs money. */
 void sli_s3_cancel(struct sl_backend *be, struct sl_upload *up)
 {
+    struct sli_s3 *s3 = sli_s3_of(be);
+    struct sl_err own = {.rc = SL_OK};
     if (up == NULL) {
         return;
     }
-    struct s3_upload *u = upload_of(be, up);
-    sl_mutex_lock(&u->mu);
-    char *id = sl_move(&u->locked.id);
-    sl_mutex_unlock(&u->mu);
-    if (id != NULL) {
-        SL_IGNORE(abort_upload(sli_s3_of(be), key_of(u), id, NULL), "sweep takes what stays");
+    struct s3_upload *u = upload_of(up);
+    sl_assert(up->owner == be);
+    if (u->id.len > 0) {
+        SL_IGNORE(abort_upload(s3, sl_buf_str(&u->key), sl_buf_str(&u->id), &own),
+                  "sweep finds it later");
     }
-    sl_free(id);
+    if (u->is_begin_unclear) {
+        SL_IGNORE(abort_below(s3, sl_buf_str(&u->key), true, &own), "sweep finds it later");
+    }
     upload_free(u);
 }
 
-struct open_uploads {
+/* One page of open uploads. */
+struct uploads {
     struct sli_s3 *s3;
-    struct sl_buf key, id;           /* of the entry at hand */
-    struct sl_buf list;              /* "key\0id\0" each: aborting while listing would confuse it */
-    struct sl_buf next_key, next_id; /* markers */
+    struct sl_str key; /* is_exact: of this key only */
+    bool is_exact, is_cut, is_encoded;
+    struct sl_buf found; /* u32 length, name; u32 length, id */
+    struct sl_buf name, id, next_key, next_id;
 };
 
-static sl_rc on_upload(void *arg, struct sl_str path, struct sl_str text, struct sl_err *err)
+static void uploads_fini(struct uploads *l)
 {
-    struct open_uploads *o = arg;
-    struct sl_buf *to = sl_str_is(path, "ListMultipartUploadsResult/Upload/Key")        ? &o->key
-                        : sl_str_is(path, "ListMultipartUploadsResult/Upload/UploadId") ? &o->id
-                        : sl_str_is(path, "ListMultipartUploadsResult/NextKeyMarker") ? &o->next_key
-                        : sl_str_is(path, "ListMultipartUploadsResult/NextUploadIdMarker")
-                            ? &o->next_id
-                            : NULL;
-    if (to != NULL) {
-        sl_buf_clear(to);
-        sl_buf_add_str(to, text);
-        return sl_buf_done(to, err);
+    struct sl_buf *const texts[] = {&l->found, &l->name, &l->id, &l->next_key, &l->next_id};
+    for (size_t i = 0; i < SL_COUNT_OF(texts); i++) {
+        sl_buf_fini(texts[i]);
     }
-    if (sl_str_is(path, "ListMultipartUploadsResult/Upload") &&
-        sl_str_starts(sl_buf_str(&o->key), o->s3->store.prefix)) {
-        sl_buf_add_str(&o->list, sl_buf_str(&o->key));
-        sl_buf_add_u8(&o->list, 0);
-        sl_percent_encode(sl_buf_str(&o->id), &o->list);
-        sl_buf_add_u8(&o->list, 0);
-        return sl_buf_done(&o->list, err);
+}
+
+static void set(struct sl_buf *to, struct sl_str text)
+{
+    sl_buf_clear(to);
+    sl_buf_add_str(to, text);
+}
+
+static sl_rc on_uploads(void *arg, struct sl_str path, struct sl_str text, struct sl_err *err)
+{
+    struct uploads *l = arg;
+    if (sl_str_is(path, "ListMultipartUploadsResult/Upload/Key")) {
+        set(&l->name, text);
+    } else if (sl_str_is(path, "ListMultipartUploadsResult/Upload/UploadId")) {
+        set(&l->id, text);
+    } else if (sl_str_is(path, "ListMultipartUploadsResult/NextKeyMarker")) {
+        set(&l->next_key, text);
+    } else if (sl_str_is(path, "ListMultipartUploadsResult/NextUploadIdMarker")) {
+        set(&l->next_id, text);
+    } else if (sl_str_is(path, "ListMultipartUploadsResult/IsTruncated")) {
+        l->is_cut = sl_str_is(text, "true");
+    } else if (sl_str_is(path, "ListMultipartUploadsResult/EncodingType")) {
+        l->is_encoded = sl_str_is(text, "url");
+    } else if (sl_str_is(path, "ListMultipartUploadsResult/Upload")) {
+        sl_buf_add_u32(&l->found, (uint32_t)l->name.len);
+        sl_buf_add(&l->found, sl_buf_view(&l->name));
+        sl_buf_add_u32(&l->found, (uint32_t)l->id.len);
+        sl_buf_add(&l->found, sl_buf_view(&l->id));
+    }
+    SL_TRY(sl_buf_done(&l->found, err));
+    SL_TRY(sl_buf_done(&l->next_key, err));
+    return sl_buf_done(&l->next_id, err);
+}
+
+/* Names are foreign; only those below our prefix, and of that key, are touched. */
+static sl_rc abort_found(struct uploads *l, struct sl_err *err)
+{
+    struct sl_rd rd = sl_rd_over(sl_buf_view(&l->found));
+    struct sl_str prefix = sl_str_from(l->s3->store.prefix);
+    while (sl_rd_left(&rd) > 0) {
+        SL_AUTO(sl_buf) plain = SL_BUF_EMPTY;
+        struct sl_str name = sl_bytes_str(sl_rd_bytes(&rd, sl_rd_u32(&rd)));
+        struct sl_str id = sl_bytes_str(sl_rd_bytes(&rd, sl_rd_u32(&rd)));
+        if (l->is_encoded) {
+            bool is_good = sli_s3_url_decode(name, &plain);
+            SL_TRY(sl_buf_done(&plain, err));
+            name = is_good ? sl_buf_str(&plain) : name;
+        }
+        if (!sli_key_has_prefix(name, prefix)) {
+            continue;
+        }
+        struct sl_str key = {name.ptr + prefix.len, name.len - prefix.len};
+        bool is_meant = l->is_exact ? sl_str_eq(key, l->key) : sli_key_has_prefix(key, l->key);
+        if (is_meant && key.len > 0) {
+            SL_TRY(abort_upload(l->s3, key, id, err));
+        }
     }
     return SL_OK;
 }
 
-static sl_rc list_uploads(struct open_uploads *o, struct sl_str prefix, struct sl_err *err)
+static sl_rc uploads_page(struct uploads *l, struct sl_err *err)
 {
     __attribute__((cleanup(sl_http_reply_fini))) struct sl_http_reply reply = {0};
     SL_AUTO(sl_buf) query = SL_BUF_EMPTY;
-    SL_AUTO(sl_buf) name = SL_BUF_EMPTY;
-    sli_s3_name(o->s3, prefix, &name);
-    sl_buf_add_text(&query, "uploads=&prefix=");
-    sl_percent_encode(sl_buf_str(&name), &query);
-    if (o->next_key.len > 0) {
+    sl_buf_add_text(&query, "uploads=&encoding-type=url&max-uploads=1000&");
+    sli_s3_query_add(l->s3, "prefix", l->key, &query);
+    if (l->next_key.len > 0) {
+        SL_AUTO(sl_buf) plain = SL_BUF_EMPTY;
+        bool is_good = l->is_encoded && sli_s3_url_decode(sl_buf_str(&l->next_key), &plain);
         sl_buf_add_text(&query, "&key-marker=");
-        sl_percent_encode(sl_buf_str(&o->next_key), &query);
+        sl_percent_encode(is_good ? sl_buf_str(&plain) : sl_buf_str(&l->next_key), &query);
         sl_buf_add_text(&query, "&upload-id-marker=");
-        sl_percent_encode(sl_buf_str(&o->next_id), &query);
+        sl_percent_encode(sl_buf_str(&l->next_id), &query);
+        query.is_failed = query.is_failed || plain.is_failed;
     }
-    SL_TRY(sl_buf_done(&name, err));
+    const char *text = sl_buf_cstr(&query);
     SL_TRY(sl_buf_done(&query, err));
-    struct sli_s3_request q = {.method = "GET",
-                               .query = sl_buf_str(&query),
-                               .reply_max = SLI_S3_LIST_MAX,
+    struct sli_s3_call call = {.method = "GET",
+                               .query = text,
+                               .reply_max = PAGE_MAX,
+                               .deadline_ns = ABORT_NS,
                                .action = "s3:ListBucketMultipartUploads"};
-    SL_TRY(sli_s3_send(o->s3, &q, &reply, err));
-    sl_buf_clear(&o->next_key);
-    sl_buf_clear(&o->next_id);
-    return sl_xml_read(sl_buf_view(&reply.body), on_upload, o, err);
+    SL_TRY(sli_s3_request(l->s3, &call, &reply, err));
+    l->is_cut = l->is_encoded = false;
+    sl_buf_clear(&l->found);
+    SL_TRY(sl_xml_read(sl_buf_view(&reply.body), on_uploads, l, err));
+    return abort_found(l, err);
 }
 
-static sl_rc abort_all(const struct open_uploads *o, struct sl_err *err)
+static sl_rc abort_pages(struct uploads *l, struct sl_err *err)
 {
-    const char *at = (const char *)o->list.ptr, *end = at + o->list.len;
-    sl_rc first = SL_OK;
-    while (at < end) {
-        struct sl_str name = sl_str_from(at);
-        const char *id = at + name.len + 1;
-        size_t skip = strlen(o->s3->store.prefix);
-        sl_rc rc = abort_upload(o->s3, (struct sl_str){name.ptr + skip, name.len - skip}, id,
-                                first == SL_OK ? err : NULL);
-        first = first == SL_OK ? rc : first;
-        at = id + strlen(id) + 1;
+    SL_AUTO(sl_buf) before = SL_BUF_EMPTY;
+    SL_TRY(uploads_page(l, err));
+    while (l->is_cut) {
+        sl_buf_clear(&before);
+        sl_buf_addf(&before, "%.*s\n%.*s", SL_STR_ARG(sl_buf_str(&l->next_key)),
+                    SL_STR_ARG(sl_buf_str(&l->next_id)));
+        SL_TRY(sl_buf_done(&before, err));
+        SL_TRY(uploads_page(l, err));
+        SL_AUTO(sl_buf) now = SL_BUF_EMPTY;
+        sl_buf_addf(&now, "%.*s\n%.*s", SL_STR_ARG(sl_buf_str(&l->next_key)),
+                    SL_STR_ARG(sl_buf_str(&l->next_id)));
+        SL_TRY(sl_buf_done(&now, err));
+        if (l->is_cut && sl_str_eq(sl_buf_str(&before), sl_buf_str(&now))) {
+            return SL_FAIL(err, SL_EIO, "list of uploads: it does not end, a page leads to itself");
+        }
     }
-    return first;
+    return SL_OK;
+}
+
+static sl_rc abort_below(struct sli_s3 *s3, struct sl_str key, bool is_exact, struct sl_err *err)
+{
+    struct uploads l = {.s3 = s3, .key = key, .is_exact = is_exact};
+    sl_rc rc = abort_pages(&l, err);
+    uploads_fini(&l);
+    return rc;
 }
 
 sl_rc sli_s3_sweep(struct sl_backend *be, struct sl_str prefix, struct sl_err *err)
 {
-    struct open_uploads o = {.s3 = sli_s3_of(be)};
-    sl_rc rc = sli_prefix_check(prefix, err);
-    do {
-        rc = rc == SL_OK ? list_uploads(&o, prefix, err) : rc;
-    } while (rc == SL_OK && o.next_key.len > 0 && o.list.len < SLI_S3_LIST_MAX);
-    if (rc == SL_OK) {
-        rc = abort_all(&o, err);
-    }
-    sl_buf_fini(&o.key);
-    sl_buf_fini(&o.id);
-    sl_buf_fini(&o.list);
-    sl_buf_fini(&o.next_key);
-    sl_buf_fini(&o.next_id);
-    return rc;
+    SL_TRY(sli_prefix_check(prefix, err));
+    return abort_below(sli_s3_of(be), prefix, false, err);
 }

@@ -1,252 +1,374 @@
-/* One request to the bucket: its URL, its signature, its tries.
+/* Requests: an address, a signature, an answer judged.
  *
- * Every try is built anew: credentials, region and time may have changed since the last. The
- * connection, the waits and the deadline are the store's; what an answer means says error.c. */
-#include <stdio.h>
-
+ * Every try builds its request anew, since date, keys and region may have changed. A server that
+ * says where the bucket is gets the same request again, signed for that region; only a region's
+ * name is taken from it, never an address, so bytes go to hosts of the endpoint the user chose.
+ * Bodies: their hash is signed, too, where nothing else vouches for them on the way, that is
+ * without TLS or without a checksum; inside TLS a large body has its signed CRC-32C, which costs a
+ * tenth of a SHA-256. */
 #include "backend/s3/s3_int.h"
+
 #include "backend/sign/sign.h"
 #include "base/crypto.h"
-#include "base/hash.h"
 
-#define REGIONS_MAX    3                     /* followed in one call */
-#define REQUEST_MAX_NS INT64_C(600000000000) /* of one try: a part of 5 GiB at 9 MB/s */
+#define HOPS_MAX     3            /* regions in a row, or a renewal of keys between */
+#define CHECKS_MAX   3            /* tries of a request whose good answer does not fit */
+#define UNSIGNED_MIN (64u * 1024) /* smaller bodies are hashed in no time */
+#define AWS_HOST     "amazonaws.com"
+#define NO_REGION    "us-east-1" /* whose endpoint tells where any bucket is */
 
-void sli_s3_header(struct sli_s3_request *q, const char *name, struct sl_str value)
+/* ---- addresses ---- */
+
+bool sli_s3_is_region(struct sl_str text)
 {
-    sl_assert(q->header_count < SLI_S3_HEADERS_MAX);
-    q->headers[q->header_count++] = (struct sl_http_header){name, value};
-}
-
-void sli_s3_crc_of(struct sl_bytes b, struct sli_s3_crc *ret)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    uint64_t bits = (uint64_t)sl_crc32c(0, b) << 4; /* 36 bits: six digits */
-    for (int i = 0; i < 6; i++) {
-        ret->text[i] = digits[bits >> (30 - 6 * i) & 63];
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-')) {
+            return false;
+        }
     }
-    memcpy(ret->text + 6, "==", 3);
+    return text.len > 0 && text.len < SLI_S3_REGION_SIZE;
 }
 
-void sli_s3_creation_headers(struct sli_s3 *s3, struct sli_s3_request *q)
+void sli_s3_region_set(struct sli_s3 *s3, struct sl_str region)
 {
-    static const char *const sse[] = {"", "AES256", "aws:kms"};
+    sl_assert(sli_s3_is_region(region));
+    sl_mutex_lock(&s3->mu);
+    memcpy(s3->locked.region, region.ptr, region.len);
+    s3->locked.region[region.len] = '\0';
+    sl_mutex_unlock(&s3->mu);
+}
+
+void sli_s3_region(struct sli_s3 *s3, char ret[SLI_S3_REGION_SIZE])
+{
+    sl_mutex_lock(&s3->mu);
+    memcpy(ret, s3->locked.region, SLI_S3_REGION_SIZE);
+    sl_mutex_unlock(&s3->mu);
+    if (ret[0] == '\0') {
+        memcpy(ret, NO_REGION, sizeof(NO_REGION));
+    }
+}
+
+/* "s3.amazonaws.com", "s3.eu-west-1.amazonaws.com": its host follows the region. Others of Amazon
+ * (VPC endpoints, access points) stay as they are. */
+static bool is_aws_host(struct sl_str host, struct sl_str *ret_region)
+{
+    static const char *const ends[] = {"." AWS_HOST, "." AWS_HOST ".cn"};
+    *ret_region = (struct sl_str){NULL, 0};
+    for (size_t i = 0; i < SL_COUNT_OF(ends); i++) {
+        if (sl_str_starts(host, "s3.") && sl_str_ends(host, ends[i])) {
+            size_t from = strlen("s3."), to = host.len - strlen(ends[i]);
+            if (to + 1 == from) {
+                return true; /* "s3" + ".amazonaws.com" */
+            }
+            *ret_region = (struct sl_str){host.ptr + from, to - from};
+            return to > from && sli_s3_is_region(*ret_region);
+        }
+    }
+    return false;
+}
+
+/* Do its servers take the bucket as a part of the host's name? */
+static bool is_virtual_host(struct sl_str host)
+{
+    static const char *const ends[] = {"." AWS_HOST, "." AWS_HOST ".cn", ".aliyuncs.com",
+                                       "storage.googleapis.com"};
+    for (size_t i = 0; i < SL_COUNT_OF(ends); i++) {
+        if (sl_str_ends(host, ends[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static sl_rc check_endpoint(struct sl_str host, struct sl_err *err)
+{
+    for (size_t i = 0; i < host.len; i++) {
+        char c = host.ptr[i];
+        if (c <= ' ' || c == '/' || c == '@' || c == '?' || c == '#' || c == '\\') {
+            return SL_FAIL(err, SL_EINVAL,
+                           "BACKUP_S3_ENDPOINT \"%.*s\": host or host:port is needed, without "
+                           "http:// and path; BACKUP_S3_USE_SSL chooses between http and https",
+                           SL_STR_ARG(host));
+        }
+    }
+    return SL_OK;
+}
+
+/* As the reference reads it: all but "false", in any case, is true. */
+static bool is_false(struct sl_str text)
+{
+    static const char word[] = "false";
+    bool is_same = text.len == sizeof(word) - 1;
+    for (size_t i = 0; is_same && i < text.len; i++) {
+        is_same = (text.ptr[i] | 0x20) == word[i];
+    }
+    return is_same;
+}
+
+sl_rc sli_s3_address_init(struct sli_s3 *s3, struct sl_err *err)
+{
     const struct sl_config *c = s3->store.config;
-    sli_s3_header(q, "content-type", SL_STR("application/octet-stream"));
-    if (c->s3_sse > 0) {
-        sli_s3_header(q, "x-amz-server-side-encryption", sl_str_from(sse[c->s3_sse]));
+    struct sl_str host = sl_str_trim(sl_str_from(c->s3_endpoint));
+    struct sl_str of_host, bucket = sl_str_from(s3->store.bucket);
+    enum { STYLE_AUTO, STYLE_PATH, STYLE_VIRTUAL }; /* as the option's words */
+    SL_TRY(check_endpoint(host, err));
+    sl_buf_add_str(&s3->host, host.len == 0 ? SL_STR("s3." AWS_HOST) : host);
+    SL_TRY(sl_buf_done(&s3->host, err));
+    host = sl_buf_str(&s3->host);
+    s3->is_tls = !is_false(sl_str_from(c->s3_use_ssl));
+    s3->is_aws = is_aws_host(host, &of_host);
+    bool has_dot = memchr(bucket.ptr, '.', bucket.len) != NULL; /* no certificate covers that */
+    s3->is_virtual = c->s3_style == STYLE_VIRTUAL ||
+                     (c->s3_style == STYLE_AUTO && is_virtual_host(host) && !has_dot);
+    struct sl_str region = sl_str_from(c->aws_region);
+    region = region.len > 0 ? region : sl_str_from(c->aws_default_region);
+    region = region.len > 0 ? region : of_host;
+    if (region.len > 0 && !sli_s3_is_region(region)) {
+        return SL_FAIL(err, SL_EINVAL, "AWS_REGION \"%.*s\" is no name of a region",
+                       (int)SL_MIN(region.len, 80u), region.ptr);
     }
-    if (c->s3_kms_key[0] != '\0') {
-        sli_s3_header(q, "x-amz-server-side-encryption-aws-kms-key-id", sl_str_from(c->s3_kms_key));
+    if (region.len > 0) {
+        sli_s3_region_set(s3, region);
     }
-    if (c->is_s3_bucket_key) {
-        sli_s3_header(q, "x-amz-server-side-encryption-bucket-key-enabled", SL_STR("true"));
-    }
-    if (c->s3_storage_class[0] != '\0') {
-        sli_s3_header(q, "x-amz-storage-class", sl_str_from(c->s3_storage_class));
-    }
-    if (c->s3_tags[0] != '\0') {
-        sli_s3_header(q, "x-amz-tagging", sl_str_from(c->s3_tags));
-    }
+    return SL_OK;
 }
 
-void sli_s3_name(const struct sli_s3 *s3, struct sl_str key, struct sl_buf *out)
+static void path_add(struct sl_buf *out, struct sl_str path)
 {
-    sl_buf_add_text(out, s3->store.prefix);
-    sl_buf_add_str(out, key);
-}
-
-/* ---- the URL ---- */
-
-static void add_path(struct sl_str name, struct sl_buf *out)
-{
-    size_t from = 0;
-    for (size_t i = 0; i <= name.len; i++) {
-        if (i == name.len || name.ptr[i] == '/') {
-            sl_percent_encode((struct sl_str){name.ptr + from, i - from}, out);
-            sl_buf_add_text(out, i == name.len ? "" : "/");
+    for (size_t from = 0, i = 0; i <= path.len; i++) {
+        if (i == path.len || path.ptr[i] == '/') {
+            sl_percent_encode((struct sl_str){path.ptr + from, i - from}, out);
+            if (i < path.len) {
+                sl_buf_add_u8(out, '/');
+            }
             from = i + 1;
         }
     }
 }
 
-static void add_host(const struct sli_s3 *s3, const char *region, struct sl_buf *out)
+void sli_s3_url_add(const struct sli_s3 *s3, const char *region, struct sl_str key,
+                    const char *query, struct sl_buf *out)
 {
-    const char *endpoint = s3->store.config->s3_endpoint;
-    if (strcmp(endpoint, "s3.amazonaws.com") == 0) {
-        sl_buf_addf(out, "s3.%s.amazonaws.com", region);
+    sl_buf_add_text(out, s3->is_tls ? "https://" : "http://");
+    if (s3->is_virtual) {
+        sl_buf_addf(out, "%s.", s3->store.bucket);
+    }
+    if (s3->is_aws) {
+        sl_buf_addf(out, "s3.%s." AWS_HOST "%s", region,
+                    strncmp(region, "cn-", 3) == 0 ? ".cn" : "");
     } else {
-        sl_buf_add_text(out, endpoint);
+        sl_buf_add_str(out, sl_buf_str(&s3->host));
+    }
+    sl_buf_add_u8(out, '/');
+    if (!s3->is_virtual) {
+        sl_percent_encode(sl_str_from(s3->store.bucket), out);
+        sl_buf_add_text(out, key.ptr == NULL ? "" : "/");
+    }
+    if (key.ptr != NULL) {
+        path_add(out, sl_str_from(s3->store.prefix));
+        path_add(out, key);
+    }
+    if (query != NULL) {
+        sl_buf_addf(out, "?%s", query);
     }
 }
 
-static void add_url(const struct sli_s3 *s3, const struct sli_s3_request *q, const char *region,
-                    struct sl_buf *out)
+/* ---- one exchange ---- */
+
+struct attempt {
+    struct sli_s3 *s3;
+    struct sli_s3_call *call;
+    struct sl_http_reply *reply;
+    struct sl_buf hash; /* of the body, hex; made at the first try */
+    struct sli_s3_fault fault;
+};
+
+struct request {
+    struct sl_buf url, lines; /* lines: what the signature adds */
+    struct sl_http_header headers[SLI_S3_HEADERS_MAX + 4];
+    uint32_t header_count;
+};
+
+static void request_fini(struct request *r)
 {
-    sl_buf_add_text(out, s3->store.config->is_s3_tls ? "https://" : "http://");
-    if (s3->is_host_style) {
-        sl_buf_addf(out, "%s.", s3->store.bucket);
+    sl_buf_fini(&r->url);
+    sl_wipe(r->lines.ptr, r->lines.len);
+    sl_buf_fini(&r->lines);
+}
+
+static bool is_body_hashed(const struct attempt *a)
+{
+    const struct sli_s3 *s3 = a->s3;
+    return !s3->is_tls || a->call->body.len < UNSIGNED_MIN || atomic_load(&s3->has_no_checksums) ||
+           atomic_load(&s3->is_checksum_ignored);
+}
+
+static sl_rc payload_hash(struct attempt *a, struct sl_str *ret, struct sl_err *err)
+{
+    uint8_t digest[SL_SHA256_SIZE];
+    if (!is_body_hashed(a)) {
+        *ret = SL_STR(SL_SIGN_UNSIGNED);
+        return SL_OK;
     }
-    add_host(s3, region, out);
-    sl_buf_add_u8(out, '/');
-    if (!s3->is_host_style) {
-        sl_buf_add_text(out, s3->store.bucket);
+    if (a->hash.len == 0) {
+        SL_TRY(sl_sha256(a->call->body, digest, err));
+        sl_hex_add(&a->hash, SL_BYTES(digest, sizeof digest));
+        SL_TRY(sl_buf_done(&a->hash, err));
     }
-    if (q->key.ptr != NULL) {
-        SL_AUTO(sl_buf) name = SL_BUF_EMPTY;
-        sli_s3_name(s3, q->key, &name);
-        sl_buf_add_text(out, s3->is_host_style ? "" : "/");
-        add_path(sl_buf_str(&name), out);
-        out->is_failed |= name.is_failed;
+    *ret = sl_buf_str(&a->hash);
+    return SL_OK;
+}
+
+/* "name: value\n" lines as headers. The names are cut out of `lines` by a NUL for the colon. */
+static void add_lines(struct request *r)
+{
+    char *at = (char *)r->lines.ptr, *end = at + r->lines.len;
+    while (at < end) {
+        char *colon = memchr(at, ':', (size_t)(end - at));
+        char *stop = memchr(at, '\n', (size_t)(end - at));
+        sl_assert(colon != NULL && stop != NULL && colon + 2 <= stop);
+        sl_assert(r->header_count < SL_COUNT_OF(r->headers));
+        *colon = '\0';
+        r->headers[r->header_count++] =
+            (struct sl_http_header){at, {colon + 2, (size_t)(stop - colon) - 2}};
+        at = stop + 1;
     }
-    sl_buf_addf(out, "%s%.*s", q->query.len == 0 ? "" : "?", SL_STR_ARG(q->query));
+}
+
+static sl_rc build(struct attempt *a, const struct sli_s3_keys *keys, const char *region,
+                   struct request *r, struct sl_err *err)
+{
+    const struct sli_s3_call *call = a->call;
+    struct sl_str hash;
+    sli_s3_url_add(a->s3, region, call->key, call->query, &r->url);
+    SL_TRY(sl_buf_done(&r->url, err));
+    SL_TRY(payload_hash(a, &hash, err));
+    for (uint32_t i = 0; i < call->header_count; i++) {
+        r->headers[r->header_count++] = call->headers[i];
+    }
+    struct sl_sigv4 sig = {.key_id = sl_buf_str(&keys->id),
+                           .secret = sl_buf_str(&keys->secret),
+                           .token = sl_buf_str(&keys->token),
+                           .region = sl_str_from(region),
+                           .service = SL_STR("s3"),
+                           .wall_ns = sl_clock_wall_ns(a->s3->store.clock)};
+    SL_TRY(sl_sigv4_sign(&sig, call->method, sl_buf_str(&r->url), r->headers, r->header_count, hash,
+                         &r->lines, err));
+    add_lines(r);
+    return SL_OK;
+}
+
+static sl_rc exchange(struct attempt *a, const struct sli_s3_keys *keys, const char *region,
+                      struct sli_try *t, struct sl_err *err)
+{
+    struct sli_s3_call *call = a->call;
+    struct request r = {.header_count = 0};
+    size_t reply_max = call->reply_max == 0 ? SLI_S3_REPLY_MAX : call->reply_max;
+    sl_rc rc = build(a, keys, region, &r, err);
+    if (rc == SL_OK) {
+        struct sl_http_request req = {.method = call->method,
+                                      .url = sl_buf_str(&r.url),
+                                      .headers = r.headers,
+                                      .header_count = r.header_count,
+                                      .body = call->body,
+                                      .reply_max = SL_MAX(reply_max, SLI_S3_REPLY_MAX),
+                                      .timeout_ns = call->deadline_ns,
+                                      .cancel = call->cancel};
+        rc = sl_http_exchange(a->s3->store.http, &req, a->reply, err);
+        t->is_repeatable = rc == SL_EIO || rc == SL_ETIMEOUT;
+        call->is_unclear = call->is_unclear || t->is_repeatable;
+    }
+    request_fini(&r);
+    return rc;
 }
 
 /* ---- one try ---- */
 
-struct sending {
-    struct sli_s3 *s3;
-    struct sli_s3_request *q;
-    struct sl_http_reply *reply;
-    uint32_t regions;
-};
-
-uint32_t sli_s3_split_lines(struct sl_buf *lines, struct sl_http_header *ret, uint32_t max)
+/* Is the answer that the bucket is elsewhere? Then its region is ours from now on. */
+static bool follow(struct attempt *a, const char *region)
 {
-    uint32_t count = 0;
-    char *at = (char *)lines->ptr, *end = at + lines->len;
-    while (at < end && count < max) {
-        char *colon = memchr(at, ':', (size_t)(end - at));
-        char *line_end = memchr(at, '\n', (size_t)(end - at));
-        *colon = '\0';
-        ret[count++] = (struct sl_http_header){at, {colon + 2, (size_t)(line_end - colon - 2)}};
-        at = line_end + 1;
+    struct sl_str told = sl_str_from(a->fault.region);
+    bool is_refusal = a->reply->status == 301 || a->reply->status == 307 ||
+                      a->reply->status == 400 || a->reply->status == 403;
+    if (!is_refusal || told.len == 0 || sl_str_is(told, region)) {
+        return false;
     }
-    return count;
+    sli_s3_region_set(a->s3, told);
+    return true;
 }
 
-static sl_rc hash_of(const struct sli_s3_request *q, struct sl_buf *out, struct sl_err *err)
+static void remember(struct attempt *a)
 {
-    uint8_t sha[SL_SHA256_SIZE];
-    if (q->is_body_unsigned) {
-        sl_buf_add_text(out, SL_SIGN_UNSIGNED);
-        return sl_buf_done(out, err);
-    }
-    SL_TRY(sl_sha256(q->body, sha, err));
-    sl_hex_add(out, SL_BYTES(sha, sizeof(sha)));
-    return sl_buf_done(out, err);
+    struct sli_s3_call *call = a->call;
+    call->status = a->reply->status;
+    memcpy(call->code, a->fault.code, sizeof call->code);
+    call->is_checksum_named = strstr(a->fault.message, "checksum") != NULL ||
+                              strstr(a->fault.message, "Checksum") != NULL;
 }
 
-sl_rc sli_s3_sign(struct sli_s3 *s3, const struct sli_s3_keys *keys, const char *region,
-                  const char *service, const struct sl_http_request *req, struct sl_str hash,
-                  struct sl_buf *lines, struct sl_err *err)
+static sl_rc check(struct attempt *a, struct sli_try *t, struct sl_err *err)
 {
-    struct sl_sigv4 by = {.key_id = sl_buf_str(&keys->key_id),
-                          .secret = sl_buf_str(&keys->secret),
-                          .token = sl_buf_str(&keys->token),
-                          .region = sl_str_from(region),
-                          .service = sl_str_from(service),
-                          .wall_ns = sl_clock_wall_ns(s3->store.clock)};
-    return sl_sigv4_sign(&by, req->method, req->url, req->headers, req->header_count, hash, lines,
-                         err);
-}
-
-static sl_rc exchange(struct sending *s, const struct sli_s3_keys *keys, const char *region,
-                      struct sl_err *err)
-{
-    struct sli_s3_request *q = s->q;
-    struct sl_http_header headers[SLI_S3_HEADERS_MAX + SLI_S3_SIGNATURE_LINES];
-    SL_AUTO(sl_buf) url = SL_BUF_EMPTY;
-    SL_AUTO(sl_buf) hash = SL_BUF_EMPTY;
-    SL_AUTO(sl_buf) lines = SL_BUF_EMPTY;
-    add_url(s->s3, q, region, &url);
-    SL_TRY(sl_buf_done(&url, err));
-    SL_TRY(hash_of(q, &hash, err));
-    memcpy(headers, q->headers, q->header_count * sizeof(*headers));
-    struct sl_http_request request = {.method = q->method,
-                                      .url = sl_buf_str(&url),
-                                      .headers = headers,
-                                      .header_count = q->header_count,
-                                      .body = q->body,
-                                      .reply_max = q->reply_max,
-                                      .timeout_ns = REQUEST_MAX_NS,
-                                      .cancel = q->cancel};
-    SL_TRY(sli_s3_sign(s->s3, keys, region, "s3", &request, sl_buf_str(&hash), &lines, err));
-    request.header_count +=
-        sli_s3_split_lines(&lines, headers + q->header_count, SLI_S3_SIGNATURE_LINES);
-    sl_rc rc = sl_http_exchange(s->s3->store.http, &request, s->reply, err);
-    sl_wipe(lines.ptr, lines.len); /* the session token is among them */
+    sl_rc rc = a->call->check == NULL ? SL_OK : a->call->check(a->call, a->reply, err);
+    t->is_repeatable = rc == SL_EIO && t->no + 1 < CHECKS_MAX;
     return rc;
 }
 
-static void follow_region(struct sending *s, const char *region)
+/* One exchange with one set of keys; *ret_is_again: at once, the cause is mended. */
+static sl_rc try_with(struct attempt *a, const struct sli_s3_keys *keys, uint32_t hop,
+                      struct sli_try *t, bool *ret_is_again, struct sl_err *err)
 {
-    sl_mutex_lock(&s->s3->mu);
-    (void)snprintf(s->s3->locked.region, sizeof(s->s3->locked.region), "%s", region);
-    sl_mutex_unlock(&s->s3->mu);
-    s->regions++;
-}
-
-static sl_rc judge(struct sending *s, struct sli_try *t, uint64_t keys_no, struct sl_err *err)
-{
-    struct sli_s3_verdict v = {0};
-    sl_rc rc = sli_s3_judge(s->s3, s->q, s->reply, &v, err);
-    t->is_repeatable = v.is_repeatable;
-    t->wait_ns = sli_retry_after(s->reply);
-    /* 4xx answers were given instead of doing it. */
-    s->q->is_unclear |= v.is_repeatable && (s->reply->status >= 500 || s->reply->status < 300);
-    if (v.is_elsewhere && s->regions < REGIONS_MAX) {
-        follow_region(s, v.region);
-        t->is_repeatable = true;
-        t->wait_ns = 1;
+    char region[SLI_S3_REGION_SIZE];
+    sli_s3_region(a->s3, region);
+    a->call->status = 0;
+    a->call->code[0] = '\0';
+    SL_TRY(exchange(a, keys, region, t, err));
+    SL_TRY(sli_s3_fault_read(a->reply, &a->fault, err));
+    remember(a);
+    if (follow(a, region)) {
+        *ret_is_again = hop + 1 < HOPS_MAX;
+        return *ret_is_again
+                   ? SL_OK
+                   : SL_FAIL(err, SL_EINVAL,
+                             "bucket %s: the store sends us from region to region, from %s to %s "
+                             "at last; set AWS_REGION to the bucket's",
+                             a->s3->store.bucket, region, a->fault.region);
     }
-    if (v.is_refused && !t->is_refreshed) {
-        sli_s3_keys_refuse(s->s3, keys_no);
-        t->is_refreshed = t->is_repeatable = true;
-        t->wait_ns = 1;
+    if (!t->is_refreshed && sli_s3_is_key_refused(a->call, &a->fault)) {
+        sli_s3_keys_refuse(a->s3, keys->no);
+        t->is_refreshed = *ret_is_again = true;
+        return SL_OK;
     }
+    sl_rc rc = sli_s3_judge(a->s3, a->call, a->reply, &a->fault, keys->source, t, err);
+    if (rc == SL_OK) {
+        rc = check(a, t, err);
+    }
+    a->call->is_unclear = a->call->is_unclear || t->is_repeatable;
     return rc;
 }
 
-static bool is_good(const struct sending *s)
+static sl_rc try_once(void *arg, struct sli_try *t, struct sl_err *err)
 {
-    return s->reply->status >= 200 && s->reply->status < 300 &&
-           !sl_str_starts(sl_str_trim(sl_buf_str(&s->reply->body)), "<Error") &&
-           (s->reply->body.len == 0 || strcmp(s->q->method, "POST") != 0 ||
-            memmem(s->reply->body.ptr, s->reply->body.len, "<Error>", 7) == NULL);
+    struct attempt *a = arg;
+    for (uint32_t hop = 0;; hop++) {
+        struct sli_s3_keys *keys = NULL;
+        bool is_again = false;
+        SL_TRY(sli_s3_keys_take(a->s3, a->call->cancel, &keys, &t->is_repeatable, err));
+        sl_rc rc = try_with(a, keys, hop, t, &is_again, err);
+        sli_s3_keys_give(a->s3, keys);
+        if (!is_again) {
+            return rc;
+        }
+    }
 }
 
-static sl_rc attempt(void *arg, struct sli_try *t, struct sl_err *err)
+sl_rc sli_s3_request(struct sli_s3 *s3, struct sli_s3_call *call, struct sl_http_reply *reply,
+                     struct sl_err *err)
 {
-    struct sending *s = arg;
-    struct sli_s3_keys keys = {0};
-    uint64_t keys_no = 0;
-    char region[sizeof(s->s3->locked.region)];
-    sl_mutex_lock(&s->s3->mu);
-    memcpy(region, s->s3->locked.region, sizeof(region));
-    sl_mutex_unlock(&s->s3->mu);
-    sl_rc rc = sli_s3_keys_take(s->s3, &keys, &keys_no, &t->is_repeatable, err);
-    if (rc != SL_OK) {
-        return rc;
-    }
-    rc = exchange(s, &keys, region, err);
-    sli_s3_keys_fini(&keys);
-    if (rc != SL_OK) {
-        t->is_repeatable = rc == SL_EIO || rc == SL_ETIMEOUT || rc == SL_ENOMEM;
-        s->q->is_unclear |= t->is_repeatable;
-        sl_err_prefix(err, "s3://%s: %s", s->s3->store.bucket, s->q->action);
-        return rc;
-    }
-    return is_good(s) ? SL_OK : judge(s, t, keys_no, err);
-}
-
-sl_rc sli_s3_send(struct sli_s3 *s3, struct sli_s3_request *q, struct sl_http_reply *reply,
-                  struct sl_err *err)
-{
-    struct sending s = {.s3 = s3, .q = q, .reply = reply};
-    int64_t deadline = q->deadline_ns != 0 ? q->deadline_ns : s3->store.deadline_ns;
-    if (s3->store.config->is_s3_requester_pays) {
-        sli_s3_header(q, "x-amz-request-payer", SL_STR("requester"));
-    }
-    return sli_retry_for(&s3->store, deadline, q->cancel, attempt, &s, err);
+    sl_assert(call->header_count <= SLI_S3_HEADERS_MAX);
+    struct attempt a = {.s3 = s3, .call = call, .reply = reply};
+    int64_t deadline = call->deadline_ns > 0 ? call->deadline_ns : s3->store.deadline_ns;
+    sl_rc rc = sli_retry_for(&s3->store, deadline, call->cancel, try_once, &a, err);
+    sl_buf_fini(&a.hash);
+    return rc;
 }

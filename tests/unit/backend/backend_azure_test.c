@@ -193,7 +193,7 @@ static void dates_go_both_ways(void **state SL_UNUSED)
     SL_AUTO(sl_buf) out = SL_BUF_EMPTY;
     sli_azure_date_add(&out, INT64_C(784111777) * 1000000000);
     assert_string_equal(sl_buf_cstr(&out), "Sun, 06 Nov 1994 08:49:37 GMT");
-    assert_int_equal(sli_azure_date_parse(sl_buf_str(&out)), INT64_C(784111777) * 1000000000);
+    assert_int_equal(sli_date_parse(sl_buf_str(&out)), INT64_C(784111777) * 1000000000);
     sl_buf_clear(&out);
     sli_azure_date_add(&out, 0);
     assert_string_equal(sl_buf_cstr(&out), "Thu, 01 Jan 1970 00:00:00 GMT");
@@ -204,7 +204,7 @@ static void dates_go_both_ways(void **state SL_UNUSED)
                                "Sun, 06 Nov 1994 08:49:61 GMT",
                                "Sun, 06 Nix 1994 08:49:37 GMT"};
     for (size_t i = 0; i < SL_COUNT_OF(bad); i++) {
-        assert_true(sli_azure_date_parse(sl_str_from(bad[i])) == INT64_MIN);
+        assert_true(sli_date_parse(sl_str_from(bad[i])) == INT64_MIN);
     }
 }
 

@@ -81,6 +81,7 @@ static void world_init(struct world *w)
     *w = (struct world){.sleeper = {.clock.ops = &sleeper_ops, .now_ns = 77 * S}};
     w->config.store_deadline_ns = 600 * S;
     w->store.config = &w->config;
+    w->store.deadline_ns = w->config.store_deadline_ns;
     w->store.clock = &w->sleeper.clock;
 }
 
