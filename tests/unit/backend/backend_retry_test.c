@@ -167,7 +167,7 @@ static void tries_end_with_the_deadline(void **state SL_UNUSED)
                    r.tries, (long long)(took / S));
     assert_string_equal(w.err.text, want);
     world_init(&w);
-    w.config.store_deadline_ns = S;
+    w.store.deadline_ns = S;
     struct request asks_too_much = {.failures = UINT32_MAX, .asked_ns = 2 * S};
     assert_int_equal(run(&w, &asks_too_much), SL_EIO);
     assert_int_equal(asks_too_much.tries, 1); /* no use to wait: it would be too late */
