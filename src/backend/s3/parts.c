@@ -658,8 +658,12 @@ static sl_rc uploads_page(struct uploads *l, struct sl_err *err)
     }
     const char *text = sl_buf_cstr(&query);
     SL_TRY(sl_buf_done(&query, err));
+    struct sli_s3_headers h = {.count = 0};
+    sli_s3_payer_header(l->s3, &h);
     struct sli_s3_call call = {.method = "GET",
                                .query = text,
+                               .headers = h.rows,
+                               .header_count = h.count,
                                .reply_max = PAGE_MAX,
                                .deadline_ns = ABORT_NS,
                                .action = "s3:ListBucketMultipartUploads"};
