@@ -36,6 +36,8 @@ KNOWN_HEADERS = {"x-ms-date", "x-ms-version", "authorization", "x-ms-blob-type",
                  "if-none-match", "if-unmodified-since", "range", "x-ms-range-get-content-md5",
                  "x-ms-blob-content-type"}
 
+BOM = "\ufeff"  # before every XML document, as the service does it
+
 # What may happen to a request, besides a Reply or a function of the good reply.
 LOST, CUT, HALF, DAMAGE, STALL = "lost", "cut", "half", "damage", "stall"
 
@@ -325,7 +327,7 @@ class AzureServer:
         def section(name, rows):
             inner = "".join(f"<Block><Name>{n}</Name><Size>{s}</Size></Block>" for n, s in rows)
             return f"<{name}>{inner}</{name}>"
-        text = '<?xml version="1.0" encoding="utf-8"?><BlockList>'
+        text = BOM + '<?xml version="1.0" encoding="utf-8"?><BlockList>'
         if kind in ("committed", "all"):
             text += section("CommittedBlocks", blob.blocks if blob else [])
         if kind in ("uncommitted", "all"):
@@ -364,7 +366,7 @@ class AzureServer:
         size = min(int(request.query.get("maxresults", "5000")), self.page_max)
         after = rows[size][0] if len(rows) > size else ""
         body = "".join(r for _, r in rows[:size])
-        return Reply(200, body=f'<?xml version="1.0" encoding="utf-8"?><EnumerationResults><Blobs>{body}</Blobs>'
+        return Reply(200, body=f'{BOM}<?xml version="1.0" encoding="utf-8"?><EnumerationResults><Blobs>{body}</Blobs>'
                                f"<NextMarker>{escape(after)}</NextMarker></EnumerationResults>".encode())
 
     # ---- identities ----

@@ -206,7 +206,7 @@ sl_rc sli_azure_probe(struct sl_backend *be, struct sl_err *err)
     sl_rc rc = sli_azure_request(az, &call, &reply, err);
     if (rc == SL_EIO || rc == SL_ETIMEOUT) {
         sl_err_prefix(err, "storage account %.*s cannot be reached; check its name in %s",
-                      SL_STR_ARG(sl_buf_str(&az->account.name)),
+                      SL_STR_ARG(sli_azure_account_text(&az->account)),
                       az->store.config->azure_connection[0] != '\0'
                           ? "AZURE_STORAGE_CONNECTION_STRING"
                           : "AZURE_STORAGE_ACCOUNT");

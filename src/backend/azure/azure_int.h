@@ -41,6 +41,11 @@ struct sli_azure_account {
 sl_rc sli_azure_account_load(struct sli_azure_account *ret, const struct sl_config *config,
                              struct sl_err *err);
 void sli_azure_account_fini(struct sli_azure_account *a);
+/* The name for sentences; the endpoint where a connection string has none. */
+static inline struct sl_str sli_azure_account_text(const struct sli_azure_account *a)
+{
+    return a->name.len > 0 ? sl_buf_str(&a->name) : sl_buf_str(&a->endpoint);
+}
 
 /* ---- the driver ---- */
 

@@ -63,7 +63,8 @@ static const struct row {
      "the account takes neither keys nor SAS; use a managed or workload identity"},
     {"PublicAccessNotPermitted", SL_EACCESS, FINAL, "the account asks for credentials"},
     {"AuthorizationFailure", SL_EACCESS, FINAL,
-     "the account refuses us: let its firewall admit this network, or allow the action to the SAS"},
+     "the account refuses us: let its firewall admit this network, or allow the action to the SAS; "
+     "an emulator says so of a wrong key"},
     {"AuthorizationSourceIPMismatch", SL_EACCESS, FINAL,
      "the SAS is for other IP addresses than ours"},
     {"AuthorizationProtocolMismatch", SL_EACCESS, FINAL, "the SAS is for https only"},
@@ -93,9 +94,7 @@ static void subject_add(const struct sli_azure *az, const struct sli_azure_call 
     if (call->key.len > 0) {
         sl_buf_addf(out, "%s%.*s", az->store.prefix, SL_STR_ARG(call->key));
     }
-    sl_buf_addf(out, " (account %.*s)",
-                SL_STR_ARG(az->account.name.len > 0 ? sl_buf_str(&az->account.name)
-                                                    : sl_buf_str(&az->account.endpoint)));
+    sl_buf_addf(out, " (account %.*s)", SL_STR_ARG(sli_azure_account_text(&az->account)));
 }
 
 static sl_rc fail(const struct sli_azure *az, const struct sli_azure_call *call, struct sl_str code,

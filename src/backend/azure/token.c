@@ -244,7 +244,7 @@ static sl_rc nothing_found(struct sli_azure *az, sl_rc rc, struct sl_err *err)
                    "no credential for Azure account %.*s is found: set AZURE_STORAGE_KEY or "
                    "AZURE_STORAGE_CONNECTION_STRING; no workload identity is set and no managed "
                    "identity answers (%s)",
-                   SL_STR_ARG(sl_buf_str(&az->account.name)), sl_buf_cstr(&cause));
+                   SL_STR_ARG(sli_azure_account_text(&az->account)), sl_buf_cstr(&cause));
 }
 
 /* is_first: there never was a token; so silence means that no identity is there. */
