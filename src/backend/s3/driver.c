@@ -192,11 +192,16 @@ bool sli_s3_step_back(struct sli_s3 *s3, const struct sli_s3_call *call, bool ha
     return false;
 }
 
-/* Of a PUT: the store tells the checksum of what it has. arg: base64 of ours. */
+/* Of a PUT: the store tells the checksum of what it has. arg: base64 of ours. Something on the way
+ * that says 200 to everything tells no ETag, as every store does. */
 static sl_rc check_put(const struct sli_s3_call *call, const struct sl_http_reply *reply,
                        struct sl_err *err)
 {
     struct sl_str told = sl_http_header_of(reply, "x-amz-checksum-crc32c");
+    if (sl_http_header_of(reply, "etag").len == 0) {
+        return SL_FAIL(err, SL_EIO, "%s of %.*s: an answer without an ETag", call->action,
+                       SL_STR_ARG(call->key));
+    }
     if (told.ptr == NULL || call->arg == NULL || sl_str_is(told, call->arg)) {
         return SL_OK;
     }

@@ -125,10 +125,14 @@ static sl_rc create_once(struct sli_s3 *s3, struct s3_upload *u, struct sli_s3_c
     call->header_count = 0;
     u->is_begin_unclear = u->is_begin_unclear || call->is_unclear;
     SL_TRY(rc);
-    SL_TRY(sl_xml_read(sl_buf_view(&reply.body), on_upload_id, &u->id, err));
-    return u->id.len > 0 ? SL_OK
-                         : SL_FAIL(err, SL_EIO, "s3:PutObject of %.*s: an upload without an id",
-                                   SL_STR_ARG(call->key));
+    rc = sl_xml_read(sl_buf_view(&reply.body), on_upload_id, &u->id, err);
+    if (rc == SL_OK && u->id.len == 0) {
+        rc = SL_FAIL(err, SL_EIO, "s3:PutObject of %.*s: an upload without an id",
+                     SL_STR_ARG(call->key));
+    }
+    u->is_begin_unclear =
+        u->is_begin_unclear || rc != SL_OK; /* open, under a name we do not know */
+    return rc;
 }
 
 static sl_rc create(struct sli_s3 *s3, struct s3_upload *u, struct sl_err *err)

@@ -277,7 +277,12 @@ static sl_rc exchange(struct attempt *a, const struct sli_s3_keys *keys, const c
                                       .cancel = call->cancel};
         rc = sl_http_exchange(a->s3->store.http, &req, a->reply, err);
         t->is_repeatable = rc == SL_EIO || rc == SL_ETIMEOUT;
-        call->is_unclear = call->is_unclear || t->is_repeatable;
+        /* Also when it was canceled or its answer could not be kept; never sent: EACCESS. */
+        call->is_unclear = call->is_unclear || (rc != SL_OK && rc != SL_EACCESS);
+        if (rc != SL_OK && rc != SL_ECANCELED) {
+            sl_err_prefix(err, "%s on s3://%s/%s%.*s", call->action, a->s3->store.bucket,
+                          a->s3->store.prefix, SL_STR_ARG(call->key));
+        }
     }
     request_fini(&r);
     return rc;
