@@ -124,16 +124,10 @@ def versitygw(tls=None):
         port, = free_ports(1)
         command = [ROOT / "stores/versitygw", "--port", f"127.0.0.1:{port}", "--quiet"]
         command += ["--cert", tls[0], "--key", tls[1]] if tls else []
-<<<<<<< ours
         server = Server(folder, [*command, "posix", folder / "data"],
                         f"http{'s' if tls else ''}://127.0.0.1:{port}/",
                         {"ROOT_ACCESS_KEY": KEY, "ROOT_SECRET_KEY": SECRET},
                         ssl.create_default_context(cafile=str(tls[0])) if tls else None)
-=======
-        server = Server(folder, [*command, "posix", folder / "data"], f"http{'s' if tls else ''}://127.0.0.1:{port}/",
-                        {"ROOT_ACCESS_KEY": KEY, "ROOT_SECRET_KEY": SECRET},
-                        ssl.create_default_context(cafile=tls[0]) if tls else None)
->>>>>>> theirs
         try:
             store = S3(port, folder, **({"BACKUP_S3_USE_SSL": "true"} if tls else {}))
             if not tls:
