@@ -12,6 +12,10 @@
 
 stage_name=(style unit sanitize threads release interop fuzz coverage)
 
+# Those whose code runs only with a store behind it.
+STORE_SCRIPTS="tests/interop/azure_azurite.py tests/interop/azure_exports.py tests/interop/azure_scripted.py
+  tests/interop/s3_scripted.py tests/interop/s3_stores.py"
+
 stage_style() {
     tools/check_layers
     tools/check_style
@@ -60,6 +64,12 @@ stage_sanitize() {
     say "the programs themselves under the sanitizers"
     ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
         "$VENV/bin/python" tests/system/export_test.py "$OUT/asan/src/cmd"
+    # Drivers of object stores against strict servers that play faults.
+    local t
+    for t in azure s3; do
+        ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+            "$VENV/bin/python" tests/interop/${t}_scripted.py "$OUT/asan/src/cmd"
+    done
     # Those of gRPC that do not measure memory.
     ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
         "$VENV/bin/python" tests/system/grpc_test.py "$OUT/asan/src/cmd" test_a_stop_tells_open_streams \
@@ -110,7 +120,8 @@ stage_coverage() {
     configure coverage -Dfaults=true -Db_coverage=true
     run_suites coverage unit contract
     # The suite over all real directories runs the code that inspect and sidecar run, at length.
-    run_scripts "$OUT/coverage/src/cmd" $(ls tests/system/*.py | grep -v weaviate_test) tests/interop/golden_replay.py
+    run_scripts "$OUT/coverage/src/cmd" $(ls tests/system/*.py | grep -v weaviate_test) tests/interop/golden_replay.py \
+        $STORE_SCRIPTS
     gcovr --root . --filter src/ --print-summary --fail-under-line 90 "$OUT/coverage" >"$OUT/coverage.txt"
     tail -n 4 "$OUT/coverage.txt"
 }

@@ -15,7 +15,7 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 from azure_server import AzureServer, Reply  # noqa: E402
-from backend_tool import Tool  # noqa: E402
+from backend_tool import Tool, program_of  # noqa: E402
 from node import check, equal, run  # noqa: E402
 from stores import BUCKET, azurite  # noqa: E402
 
@@ -28,7 +28,7 @@ def sha256(data):
 
 
 def run_suite(bin_dir, server, env):
-    program = pathlib.Path(bin_dir, "..", "debug", "tests", "contract", "backend_contract_test").resolve()
+    program = program_of(bin_dir, "backend_contract_test")
     done = subprocess.run([str(program), PLACE], env=env, capture_output=True, text=True, timeout=300)
     check(done.returncode == 0, done.stderr[-3000:], done.stdout[-3000:])
     passed = re.search(r"PASSED  \] (\d+) test", done.stdout + done.stderr)

@@ -16,7 +16,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 import stores  # noqa: E402
-from backend_tool import Tool  # noqa: E402
+from backend_tool import Tool, program_of  # noqa: E402
 from jose import Key  # noqa: E402
 from node import check, equal, run  # noqa: E402
 from stores import BUCKET  # noqa: E402
@@ -62,7 +62,7 @@ def sha256(data):
 
 
 def run_suite(bin_dir, store, failing=frozenset()):
-    program = pathlib.Path(bin_dir, "..", "debug", "tests", "contract", "backend_contract_test").resolve()
+    program = program_of(bin_dir, "backend_contract_test")
     done = subprocess.run([str(program), f"{store.place}/suite"], env=store.env, capture_output=True, text=True, timeout=300)
     lines = (done.stdout + done.stderr).splitlines()
     failed = {line.rpartition(" ")[2] for line in lines if line.startswith("[  ERROR   ] ") and "---" not in line}

@@ -7,11 +7,17 @@ import subprocess
 from node import Failed, check, equal
 
 
+def program_of(programs, name):
+    """One of tests/contract: of the build the programs are in, or of the debug build beside out/bin."""
+    own = pathlib.Path(programs, "..", "..", "tests", "contract", name).resolve()
+    return own if own.exists() else pathlib.Path(programs, "..", "debug", "tests", "contract", name).resolve()
+
+
 class Tool:
     """env: all settings there are. Use as a context: it ends with the block."""
 
     def __init__(self, programs, place, **env):
-        program = pathlib.Path(programs, "..", "debug", "tests", "contract", "backend_tool").resolve()
+        program = program_of(programs, "backend_tool")
         self.exit_code = 0
         self.process = subprocess.Popen([str(program), place], env={k: str(v) for k, v in env.items()},
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
