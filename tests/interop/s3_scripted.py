@@ -30,7 +30,7 @@ DATA = random.Random(7).randbytes(SIZE)
 @contextlib.contextmanager
 def world(bin_dir, place=PLACE, env=None, is_bare=False, **settings):
     """(server, tool, file of SIZE bytes)"""
-    with S3Server(settings.pop("region", "us-east-1")) as server, tempfile.TemporaryDirectory(prefix="sluice-test-") as folder:
+    with S3Server(settings.pop("region", "us-east-1"), settings.pop("is_tls", False)) as server, tempfile.TemporaryDirectory(prefix="sluice-test-") as folder:
         for name, value in settings.items():
             setattr(server, name, value)
         path = pathlib.Path(folder, "object")
@@ -88,6 +88,31 @@ def test_small_objects_are_one_put_and_parts_are_checked(bin_dir):
         equal(tool.ok("get", "id/a", SIZE)["sha256"], hashlib.sha256(DATA).hexdigest(), "read back")
         equal(tool.ok("read", "id/a", SIZE - 5, 100)["sha256"], hashlib.sha256(DATA[-5:]).hexdigest(), "its end")
         equal(tool.ok("read", "id/a", SIZE, 100)["size"], 0, "behind its end")
+
+
+def hashes(server, name):
+    return {r.headers["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD" for r in server.log if r.name == name}
+
+
+def test_what_vouches_for_bodies(bin_dir):
+    """Inside TLS the signed checksum of a large body; where the store says nothing of it, its hash from then on."""
+    with world(bin_dir, is_tls=True) as (server, tool, path):
+        tool.ok("upload", "id/a", path, PART)
+        check_object(server)
+        equal(hashes(server, "UploadPart"), {True}, "parts without a hash")
+        equal(hashes(server, "CompleteMultipartUpload"), {False}, "small bodies without a hash")
+    with world(bin_dir, is_tls=True, tells_checksums=False) as (server, tool, path):
+        tool.ok("upload", "id/a", path, PART)
+        server.log.clear()
+        tool.ok("upload", "id/b", path, PART)
+        check_object(server, "weekly/id/b")
+        equal(hashes(server, "UploadPart"), {False}, "parts without a hash")
+    with world(bin_dir, is_tls=True, knows_checksums=False) as (server, tool, path):
+        tool.ok("upload", "id/a", path, PART)
+        check_object(server)
+        server.log.clear()
+        tool.ok("upload", "id/b", path, PART)
+        equal(hashes(server, "UploadPart"), {False}, "parts without a hash")
 
 
 def test_names_and_pages(bin_dir):

@@ -158,6 +158,25 @@ def test_sweep_after_a_kill(bin_dir):
             equal((store.open_uploads(), store.objects()), ([], {}), "at the end")
 
 
+def test_a_bucket_with_object_lock(bin_dir):
+    """Objects are kept by the bucket's rule; records are replaced by new versions."""
+    with world(stores.seaweedfs()) as (store, path):
+        client = store.client()
+        client.create_bucket(Bucket="locked", ObjectLockEnabledForBucket=True)
+        rule = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}
+        client.put_object_lock_configuration(Bucket="locked", ObjectLockConfiguration={"ObjectLockEnabled": "Enabled",
+                                                                                     "Rule": rule})
+        path.write_bytes(random.Random(4).randbytes(2 * PART + 5))
+        with Tool(bin_dir, "s3://locked/weekly", **store.env) as tool:
+            tool.ok("put", "id/a", "one")
+            tool.ok("replace", "id/a", "two")
+            tool.ok("upload", "id/b", path, PART)
+            equal(tool.ok("get", "id/a", 9)["sha256"], sha256(b"two"), "record")
+        for key in ("weekly/id/a", "weekly/id/b"):
+            kept = client.get_object_retention(Bucket="locked", Key=key)["Retention"]
+            equal(kept["Mode"], "GOVERNANCE", key)
+
+
 def test_refusals_of_real_servers(bin_dir):
     cases = (({"AWS_SECRET_ACCESS_KEY": "wrong"}, None, "SL_EACCESS", ("secret of AWS_ACCESS_KEY_ID",)),
              ({"AWS_ACCESS_KEY_ID": "AKOTHER"}, None, "SL_EACCESS", ("key id of AWS_ACCESS_KEY_ID",)),

@@ -17,6 +17,8 @@ import hmac
 import http.server
 import json
 import re
+import ssl
+import tempfile
 import threading
 import time
 import urllib.parse
@@ -26,6 +28,7 @@ from xml.sax.saxutils import escape
 
 from awscrt import checksums
 from azure_server import CUT, DAMAGE, HALF, LOST, STALL, Reply, first  # noqa: F401  the vocabulary of rules
+from stores import certificate
 
 BUCKET, KEY, SECRET = "backups", "AKTEST", "SKTEST+/abc"
 PART_MIN = 5 << 20
@@ -94,14 +97,14 @@ class Object:
 class S3Server:
     """Serves from creation to the end of the block. region: the bucket's."""
 
-    def __init__(self, region="us-east-1", host="127.0.0.1"):
-        self.region, self.host = region, host
+    def __init__(self, region="us-east-1", is_tls=False):
+        self.region, self.is_tls = region, is_tls
         self.lock = threading.RLock()
         self.objects, self.uploads = {}, {}
         self.keys = {KEY: (SECRET, None, None)}  # id: secret, session token, when it ends (monotonic)
         self.faults, self.log, self.rules, self.service_log = [], [], [], []
         self.denied, self.skew, self.page_max = set(), 0, 1000
-        self.knows_conditions = self.knows_checksums = True
+        self.knows_conditions = self.knows_checksums = self.tells_checksums = True
         self.is_listing_hidden = False  # HEAD and GET of a missing object are refused, as with a policy by prefix
         self.key_life, self.web_tokens, self.container_token, self.metadata_status = 3600, {"good"}, "tok", 200
         self.has_role = True
@@ -109,8 +112,14 @@ class S3Server:
         handler = type("Handler", (Handler,), {"owner": self})
         self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.http.daemon_threads = True
+        if is_tls:
+            self.folder = tempfile.TemporaryDirectory(prefix="sluice-s3-")
+            self.ca, key = (str(p) for p in certificate(self.folder.name))
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.ca, key)
+            self.http.socket = context.wrap_socket(self.http.socket, server_side=True, do_handshake_on_connect=False)
         self.port = self.http.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if is_tls else ''}://127.0.0.1:{self.port}"
         self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self.thread.start()
 
@@ -125,8 +134,8 @@ class S3Server:
     @property
     def bare_env(self):
         """The server, and nobody's credentials."""
-        return {"BACKUP_S3_ENDPOINT": f"{self.host}:{self.port}", "BACKUP_S3_USE_SSL": "false",
-                "AWS_EC2_METADATA_DISABLED": "true"}
+        return {"BACKUP_S3_ENDPOINT": f"127.0.0.1:{self.port}", "AWS_EC2_METADATA_DISABLED": "true",
+                **({"SLUICE_STORE_CA": self.ca} if self.is_tls else {"BACKUP_S3_USE_SSL": "false"})}
 
     @property
     def env(self):
@@ -184,7 +193,8 @@ class S3Server:
     def check_body(self, request):
         told = request.headers.get("x-amz-content-sha256")
         if told == UNSIGNED:
-            self.fault(request, "a body that nothing vouches for, over http")
+            if not self.is_tls or "x-amz-checksum-crc32c" not in request.headers:
+                self.fault(request, "a body that nothing vouches for")
         elif told != hashlib.sha256(request.body).hexdigest():
             return Reply(400, "XAmzContentSHA256Mismatch")
         crc = request.headers.get("x-amz-checksum-crc32c")
@@ -269,7 +279,7 @@ class S3Server:
         etag = '"' + hashlib.md5(request.body).hexdigest() + '"'
         crc = request.headers.get("x-amz-checksum-crc32c")
         upload.parts[number] = (request.body, etag, crc)
-        return Reply(200, ETag=etag, **({"x_amz_checksum_crc32c": crc} if crc else {}))
+        return Reply(200, ETag=etag, **({"x_amz_checksum_crc32c": crc} if crc and self.tells_checksums else {}))
 
     def complete(self, request):
         upload = self.upload_of(request)
@@ -282,7 +292,7 @@ class S3Server:
         for row in rows:
             number = int(row["PartNumber"])
             body, etag, crc = upload.parts.get(number, (b"", None, None))
-            if etag != row["ETag"] or (crc is not None and crc != row.get("ChecksumCRC32C")):
+            if etag != row["ETag"] or (crc is not None and self.tells_checksums and crc != row.get("ChecksumCRC32C")):
                 return Reply(400, "InvalidPart")
             if number <= last:
                 return Reply(400, "InvalidPartOrder")
@@ -433,7 +443,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def handle(self):
         try:
             super().handle()
-        except OSError:
+        except (OSError, ssl.SSLError):
             pass  # the client went away, as some tests want it to
 
     def drop(self):
