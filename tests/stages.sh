@@ -104,12 +104,14 @@ stage_interop() {
 stage_fuzz() {
     CC=clang CXX=clang++ configure fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false
     ninja -C "$OUT/fuzz" --quiet
-    local t seconds=${FUZZ_SECONDS:-6}
+    local t seconds=${FUZZ_SECONDS:-6} seed=1
+    [ -z "${ALL:-}" ] || seed=$RANDOM
     for t in "$OUT"/fuzz/tests/fuzz/*_fuzz; do
         local name=${t##*/} corpus
         corpus=$(mktemp -d)
         say "$name for $seconds s"
-        "$t" -max_total_time="$seconds" -rss_limit_mb=2048 -verbosity=0 \
+        # The same inputs each time; the long run (--all) takes others.
+        "$t" -max_total_time="$seconds" -rss_limit_mb=2048 -verbosity=0 -seed="$seed" \
             "$corpus" "tests/fuzz/corpus/${name%_fuzz}" || die "$name found a fault"
         rm -rf "$corpus"
     done
