@@ -127,7 +127,7 @@ sl_rc sl_auth_open(const struct sl_auth_opts *opts, struct sl_auth **ret, struct
     auth->opts = *opts;
     sl_mutex_init(&auth->change);
     sl_rwlock_init(&auth->state);
-    sl_mutex_init(&auth->guess_mu);
+    sl_mutex_init(&auth->peers_mu);
     sl_rc rc = take_settings(auth, opts, err);
     if (rc != SL_OK) {
         sl_auth_close(auth);
@@ -158,7 +158,7 @@ void sl_auth_close(struct sl_auth *auth)
     sli_set_fini(&auth->users);
     sli_set_fini(&auth->key_ids);
     sli_set_fini(&auth->grants);
-    sl_mutex_fini(&auth->guess_mu);
+    sl_mutex_fini(&auth->peers_mu);
     sl_rwlock_fini(&auth->state);
     sl_mutex_fini(&auth->change);
     sl_arena_fini(&auth->arena);
@@ -271,16 +271,14 @@ static sl_rc with_token(struct sl_auth *auth, struct sl_str token, struct sl_are
 sl_rc sl_auth_identify(struct sl_auth *auth, struct sl_str token, struct sl_str peer,
                        struct sl_arena *arena, struct sl_subject *ret, struct sl_err *err)
 {
-    if (token.ptr == NULL || token.len == 0) {
+    bool has_token = token.ptr != NULL && token.len > 0;
+    SL_TRY(sli_peer_ask(auth, peer, has_token, err));
+    if (!has_token) {
         return without_token(auth, ret, err);
-    }
-    if (sli_guess_is_over(auth, peer)) {
-        return SL_FAIL(err, SL_ETOOMANY,
-                       "too many wrong keys came from this address; try again in a second");
     }
     sl_rc rc = with_token(auth, token, arena, ret, err);
     if (rc == SL_EUNAUTH) {
-        sli_guess_failed(auth, peer);
+        sli_peer_failed(auth, peer);
     }
     return rc;
 }

@@ -38,7 +38,8 @@ struct sl_auth_opts {
     const char *root_users, *root_groups, *readonly_users, *readonly_groups, *admin_users;
     bool has_adminlist;
     const char *list_users, *list_readonly_users, *list_groups, *list_readonly_groups;
-    bool is_ip_unlogged; /* audit lines leave the address out */
+    uint32_t requests_per_s; /* of one address; 0: no limit */
+    bool is_ip_unlogged;     /* audit lines leave the address out */
     struct sl_clock *clock;
     /* Makes the changes durable, all or none. */
     sl_rc (*store)(void *arg, const struct sl_record *changes, uint32_t count, struct sl_err *err);
@@ -58,8 +59,8 @@ sl_rc sl_auth_load(struct sl_auth *auth, struct sl_str name, struct sl_str value
 void sl_auth_close(struct sl_auth *auth);
 SL_DEFINE_FREEP(sl_auth, sl_auth_close)
 
-/* token.ptr NULL: none was sent. peer: address, without port; who guesses keys too fast from there
- * is told SL_ETOOMANY. SL_EUNAUTH: the sentence says why. */
+/* token.ptr NULL: none was sent. peer: address, without port; SL_ETOOMANY: it
+ * sends more requests, or more wrong keys, than it may. SL_EUNAUTH: the sentence says why. */
 sl_rc sl_auth_identify(struct sl_auth *auth, struct sl_str token, struct sl_str peer,
                        struct sl_arena *arena, struct sl_subject *ret, struct sl_err *err);
 

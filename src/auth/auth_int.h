@@ -111,15 +111,16 @@ struct sli_new_key {
 };
 sl_rc sli_apikey_make(struct sli_new_key *ret, struct sl_err *err);
 
-/* ---- guess.c: failures of an address in this second ---- */
-#define SLI_GUESS_SLOTS 4096
-struct sli_guess {
+/* ---- peers.c: what an address did in this second ---- */
+#define SLI_PEER_SLOTS 4096
+struct sli_peer {
     uint64_t address; /* hash */
     int64_t second;
-    uint32_t failures;
+    uint32_t requests, failures; /* failures: wrong keys */
 };
-bool sli_guess_is_over(struct sl_auth *auth, struct sl_str peer);
-void sli_guess_failed(struct sl_auth *auth, struct sl_str peer);
+/* Counts a request. SL_ETOOMANY: it is not listened to. */
+sl_rc sli_peer_ask(struct sl_auth *auth, struct sl_str peer, bool has_token, struct sl_err *err);
+void sli_peer_failed(struct sl_auth *auth, struct sl_str peer);
 
 struct sli_list { /* of a setting */
     struct sl_str *items;
@@ -139,8 +140,8 @@ struct sl_auth {
     struct sl_mutex change;      /* one change at a time, from its check to its publication */
     struct sl_rwlock state;      /* leaf: the sets and what they point to */
     struct sli_set roles, users, key_ids, grants;
-    struct sl_mutex guess_mu; /* leaf */
-    struct sli_guess guesses[SLI_GUESS_SLOTS];
+    struct sl_mutex peers_mu; /* leaf */
+    struct sli_peer peers[SLI_PEER_SLOTS];
 };
 
 sl_rc sli_store(struct sl_auth *auth, const struct sl_record *changes, uint32_t count,

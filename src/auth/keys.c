@@ -4,7 +4,7 @@
  * stretching is enough for our own keys: they hold 256 random bits, so that neither a dictionary
  * nor a table helps, and stretching (Argon2 in the reference) would only make each request slower.
  * Keys of the environment are chosen by people; they are digested so that all comparisons have one
- * length, are in plain in the environment anyway, and guess.c slows down who tries them.
+ * length, are in plain in the environment anyway, and peers.c slows down who tries them.
  *
  * A key of ours is base64 of "<16 letters>_<base64 of 32 random bytes>_v200", as the reference's.
  * The letters find the user, so a request costs one digest however many users there are.

@@ -38,6 +38,7 @@ static struct sl_auth_opts opts_of(const struct sl_config *c)
         .list_readonly_users = c->list_readonly_users,
         .list_groups = c->list_groups,
         .list_readonly_groups = c->list_readonly_groups,
+        .requests_per_s = (uint32_t)c->peer_requests_max,
         .is_ip_unlogged = c->is_ip_unlogged,
         .clock = sl_clock_real(),
         .verify = c->has_oidc ? sl_jwks_verify : NULL,

@@ -70,6 +70,9 @@ SL_OPTION(connections_max, INT, "SLUICE_CONNECTIONS_MAX", NULL, "4096", 16, 6553
           "Connections open at the same time")
 SL_OPTION(peer_connections_max, INT, "SLUICE_CONNECTIONS_PER_ADDRESS", NULL, "2048", 0, 65536, NULL,
           "REST connections one address may hold; behind a proxy, that is all of them; 0 is no limit")
+SL_OPTION(peer_requests_max, INT, "SLUICE_REQUESTS_PER_ADDRESS", NULL, "0", 0, 1000000, NULL,
+          "Requests a second, REST and gRPC together, that one address may send; more are answered by "
+          "429 or RESOURCE_EXHAUSTED; probes of liveness do not count; 0 is no limit")
 SL_OPTION(request_timeout_s, INT, "SLUICE_REQUEST_TIMEOUT", NULL, "60", 1, 3600, NULL,
           "Seconds a silent connection may stay open")
 SL_OPTION(metrics_enabled, BOOL, "PROMETHEUS_MONITORING_ENABLED", NULL, "false", 0, 0, NULL,

@@ -20,6 +20,7 @@ import subprocess
 import tempfile
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent / "out"
@@ -282,6 +283,35 @@ def fake_gcs():
             yield store
         finally:
             server.stop()
+
+
+class Issuer:
+    """An OIDC issuer written by others; what its tokens claim is what the request for one says."""
+
+    def __init__(self, url):
+        self.url = url
+
+    def token(self, header=None, **claims):
+        form = urllib.parse.urlencode({"grant_type": "client_credentials", "client_id": "x",
+                                       "claims": json.dumps(claims), "header": json.dumps(header or {})})
+        with urllib.request.urlopen(f"{self.url}/token", form.encode(), timeout=10) as reply:
+            return json.load(reply)["access_token"]
+
+
+@contextlib.contextmanager
+def oidc_issuer():
+    here = pathlib.Path(__file__).resolve().parent
+    process = subprocess.Popen([ROOT / "venv/bin/node", here.parent / "npm/issuer.mjs", ROOT / "npm/node_modules"],
+                               stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        line = process.stdout.readline()
+        if not line:
+            raise Broken("the OIDC issuer does not start")
+        yield Issuer(json.loads(line)["url"])
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)  # a script of the package starts the program
+        process.wait()
+        process.stdout.close()
 
 
 @contextlib.contextmanager

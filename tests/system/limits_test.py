@@ -5,6 +5,7 @@ import pathlib
 import socket
 import sys
 import threading
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "lib"))
 from node import Node, check, equal, run  # noqa: E402
@@ -141,6 +142,31 @@ def test_requests_from_many_clients_at_once(bin_dir):
         t.join()
     equal(failed, [])
     equal(node.export("x")["objectsTotal"], 32 * 40)
+    node.close()
+
+
+def test_requests_of_an_address_are_counted(bin_dir):
+    node = Node(bin_dir, SLUICE_REQUESTS_PER_ADDRESS="30")
+    begun = time.monotonic()
+    seen = [node.call("GET", "/v1/schema") for _ in range(300)]
+    seconds = time.monotonic() - begun
+    good = [s for s, _, _ in seen].count(200)
+    equal({s for s, _, _ in seen}, {200, 429})
+    check(30 <= good <= 30 * (int(seconds) + 2), f"{good} of 300 in {seconds} s")
+    check("SLUICE_REQUESTS_PER_ADDRESS" in message(next(b for s, b, _ in seen if s == 429)), "the sentence")
+    equal({node.call("GET", "/v1/.well-known/live")[0] for _ in range(100)}, {200}, "probes do not count")
+    import grpc
+    with grpc.insecure_channel(f"127.0.0.1:{node.grpc_port}") as channel:
+        ask, codes = channel.unary_unary("/weaviate.v1.Weaviate/TenantsGet"), set()
+        for _ in range(100):
+            try:
+                ask(b"", timeout=30)
+            except grpc.RpcError as error:
+                codes.add(error.code())
+    check(grpc.StatusCode.RESOURCE_EXHAUSTED in codes, codes)
+    until = time.monotonic() + 30
+    while node.call("GET", "/v1/schema")[0] != 200:  # the next second
+        check(time.monotonic() < until, "it is listened to again")
     node.close()
 
 

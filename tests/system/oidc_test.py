@@ -15,6 +15,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
 
+import stores  # noqa: E402 pylint: disable=wrong-import-position
 from jose import Key, bare_token, hmac_token, openssl  # noqa: E402 pylint: disable=wrong-import-position
 from node import Node, check, equal, run  # noqa: E402 pylint: disable=wrong-import-position
 
@@ -148,6 +149,23 @@ def test_tokens_of_the_issuer_alone_are_accepted(bin_dir):
     check(good not in "".join(n.log) and signature not in "".join(n.log), "the token is in the log")
     n.close()
     issuer.stop()
+
+
+def test_an_issuer_written_by_others(bin_dir):
+    with stores.oidc_issuer() as issuer:
+        n = node(bin_dir, issuer, AUTHORIZATION_RBAC_ENABLED="true", AUTHORIZATION_RBAC_ROOT_USERS="alice",
+                 AUTHORIZATION_RBAC_READONLY_GROUPS="readers")
+        now = int(time.time())
+        for _ in range(4):  # its keys take turns: RS256, ES256
+            token = issuer.token(sub="alice", aud="sluice")
+            equal(call(n, token, "/v1/users/own-info")[1]["username"], "alice", "who asks")
+            equal(call(n, issuer.token(sub="bob", aud="sluice", groups=["readers"]))[0], 200, "a reader reads")
+            equal(call(n, issuer.token(sub="bob", aud="sluice", groups=["readers"]), method="POST",
+                       body={"class": "A"})[0], 403, "a reader writes")
+        refused(n, issuer.token(sub="alice", aud="other"), "expected audience")
+        refused(n, issuer.token(sub="alice", aud="sluice", exp=now - 100), "the token is expired")
+        refused(n, issuer.token(sub="alice", aud="sluice", iss="http://127.0.0.1:1"), "different provider")
+        n.close()
 
 
 def test_groups_have_roles(bin_dir):
