@@ -26,6 +26,7 @@ enum sl_put_mode {
 struct sl_part_rule {
     uint64_t bytes_min, bytes_max; /* of every part but the last */
     uint32_t count_max;
+    bool is_in_order; /* part n may wait until n-1 is taken: hand them over in order */
 };
 
 struct sl_upload; /* one object being written; owned by the backend until complete or cancel */
@@ -59,7 +60,7 @@ struct sl_backend_ops {
     sl_rc (*begin)(struct sl_backend *be, struct sl_str key, struct sl_upload **ret,
                    struct sl_err *err);
     /* part_no from 1; offset = bytes of all parts before it. Parts may come in any order, from many
-     * threads at once. */
+     * threads at once; but see part_rule.is_in_order. */
     sl_rc (*part)(struct sl_backend *be, struct sl_upload *up, uint32_t part_no, uint64_t offset,
                   struct sl_bytes b, struct sl_err *err);
     /* Makes the object durable and visible under its key without replacing (SL_ECONFLICT: exists

@@ -9,6 +9,7 @@ static const struct {
     opener *open;
 } stores[] = {
     {"s3://", sli_s3_open},
+    {"gs://", sli_gcs_open},
     {"az://", sli_azure_open},
 };
 

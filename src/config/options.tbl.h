@@ -222,6 +222,15 @@ SL_OPTION(s3_tags, TEXT, "SLUICE_S3_TAGS", NULL, "", 0, 0, "a=b&c=d", "Tags of t
 SL_OPTION(is_s3_requester_pays, BOOL, "SLUICE_S3_REQUESTER_PAYS", NULL, "false", 0, 0, NULL,
           "Pay for requests to a bucket whose requesters pay")
 /* ---- Google Cloud Storage ---- */
+SL_OPTION(gcs_credentials, TEXT, "GOOGLE_APPLICATION_CREDENTIALS", NULL, "", 0, 0, "a JSON file",
+          "Account: service_account, authorized_user or external_account; when empty gcloud's file in "
+          "the home folder, then the machine's metadata")
+SL_OPTION(is_gcs_authenticated, BOOL, "BACKUP_GCS_USE_AUTH", NULL, "true", 0, 0, NULL,
+          "Send a token; false for emulators and public buckets")
+SL_OPTION(gcs_emulator, TEXT, "STORAGE_EMULATOR_HOST", NULL, "", 0, 0, "host[:port] or a URL",
+          "Another service than storage.googleapis.com")
+SL_OPTION(gcs_metadata, TEXT, "GCE_METADATA_HOST", NULL, "metadata.google.internal", 0, 0,
+          "host[:port]", "Metadata service of a Google machine")
 /* ---- Azure Blob Storage ---- */
 SL_OPTION(azure_connection, SECRET, "AZURE_STORAGE_CONNECTION_STRING", NULL, "", 0, 0,
           "name=value pairs, divided by semicolons",
