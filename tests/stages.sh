@@ -66,9 +66,9 @@ stage_sanitize() {
         "$VENV/bin/python" tests/system/export_test.py "$OUT/asan/src/cmd"
     # Drivers of object stores against strict servers that play faults.
     local t
-    for t in azure s3; do
+    for t in azure_scripted s3_scripted gcs_stores; do
         ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-            "$VENV/bin/python" tests/interop/${t}_scripted.py "$OUT/asan/src/cmd"
+            "$VENV/bin/python" tests/interop/$t.py "$OUT/asan/src/cmd"
     done
     # Those of gRPC that do not measure memory.
     ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \

@@ -26,7 +26,8 @@ struct gcs_upload {
     struct sl_cond turned;
     struct {
         uint32_t next_no; /* whose turn it is */
-        bool is_failed;   /* no part after it can be taken */
+        sl_rc rc;         /* of the first part that failed: none after it can be taken */
+        struct sl_err failure;
     } locked SL_GUARDED;
     /* Of the part whose turn it is, then of complete: */
     struct sl_buf session; /* URL; empty: none yet */
@@ -281,14 +282,14 @@ static sl_rc await_turn(struct sli_gcs *g, struct gcs_upload *u, uint32_t part_n
 {
     sl_rc rc = SL_OK;
     sl_mutex_lock(&u->mu);
-    while (u->locked.next_no < part_no && !u->locked.is_failed && rc == SL_OK) {
+    while (u->locked.next_no < part_no && u->locked.rc == SL_OK && rc == SL_OK) {
         (void)sl_cond_wait_for(&u->turned, &u->mu, LOOK_NS);
         if (sl_cancel_is_set(g->store.cancel)) {
             rc = SL_FAIL(err, SL_ECANCELED, "the upload was canceled");
         }
     }
-    if (rc == SL_OK && u->locked.is_failed) {
-        rc = SL_FAIL(err, SL_EIO, "an earlier part of the object has failed");
+    if (rc == SL_OK && u->locked.rc != SL_OK) { /* whoever is heard first tells the cause */
+        rc = SL_FAIL(err, u->locked.rc, "%s", u->locked.failure.text);
     }
     *ret_is_taken = u->locked.next_no > part_no; /* repeated, as the seam allows */
     sl_mutex_unlock(&u->mu);
@@ -306,13 +307,17 @@ sl_rc sli_gcs_part(struct sl_backend *be, struct sl_upload *up, uint32_t part_no
     if (is_taken) {
         return SL_OK;
     }
-    sl_rc rc = take(g, u, b, err);
+    struct sl_err own = {0};
+    sl_rc rc = take(g, u, b, &own);
     sl_mutex_lock(&u->mu);
-    u->locked.is_failed |= rc != SL_OK;
+    if (rc != SL_OK) {
+        u->locked.rc = rc;
+        u->locked.failure = own;
+    }
     u->locked.next_no += rc == SL_OK;
     sl_cond_broadcast(&u->turned);
     sl_mutex_unlock(&u->mu);
-    return rc;
+    return rc == SL_OK ? SL_OK : SL_FAIL(err, rc, "%s", own.text);
 }
 
 /* ---- the end ---- */
