@@ -489,7 +489,8 @@ int sli_cmd_export(int argc, char **argv)
     (void)sl_buf_cstr(&j->path);
     sl_mutex_init(&j->mu);
     sl_log_setup(SL_WARN, SL_LOG_TEXT); /* a person watches: the engine's events are the bar */
-    struct sigaction act = {.sa_handler = on_interrupt};
+    /* The second one ends at once: a store that does not answer can hold up the cancel. */
+    struct sigaction act = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
     (void)sigaction(SIGINT, &act, NULL);
     (void)sigaction(SIGTERM, &act, NULL);
     int code = run(j);

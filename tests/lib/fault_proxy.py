@@ -162,14 +162,15 @@ def always(name, fault):
 
 class Chaos:
     """Each request gets, with this chance, one of the faults. What happens depends on the seed and on the request
-    (operation, path, part, how often it was made) alone, not on the order of threads. `most` faults in all."""
+    (operation, path as `path_of` tells it, part, how often it was made) alone, not on the order of threads. `most`
+    faults in all."""
 
-    def __init__(self, seed, chance, faults, most=1 << 60):
-        self.seed, self.chance, self.faults, self.most = seed, chance, faults, most
+    def __init__(self, seed, chance, faults, most=1 << 60, path_of=lambda path: path):
+        self.seed, self.chance, self.faults, self.most, self.path_of = seed, chance, faults, most, path_of
         self.made, self.lock = {}, threading.Lock()
 
     def __call__(self, request):
-        what = (request.name, request.path, request.query.get("partNumber"))
+        what = (request.name, self.path_of(request.path), request.query.get("partNumber"))
         with self.lock:
             count = self.made[what] = self.made.get(what, 0) + 1
             draw = random.Random(f"{self.seed}/{what}/{count}")

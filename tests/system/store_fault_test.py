@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -128,7 +129,10 @@ class World:
         with FaultProxy(self.store.port) as proxy:
             proxy.rules += rules
             done = self.sluice(f"{self.store.place}/{prefix}", self.env_through(proxy, **env))
-        return (*self.judge(prefix, done), proxy)
+        try:
+            return (*self.judge(prefix, done), proxy)
+        except Exception as error:
+            raise Failed("\n  ".join([str(error), *map(repr, proxy.log)])) from error
 
 
 WORLD, STACK = [], contextlib.ExitStack()
@@ -206,7 +210,7 @@ def test_an_error_inside_a_200(bin_dir):
 
 def test_answers_that_mean_nothing(bin_dir):
     """Bombs, bytes of another protocol, nothing: the object is there, or the export has failed."""
-    for body in (BOMB, b"", b"{}", b"\xff\xfe\x00", b"<a>" * 100000):
+    for body in (BOMB, b"", b"<a>" * 100000, *((b"{}", b"\xff\xfe\x00") if IS_ALL else ())):
         for name in ("CreateMultipartUpload", "CompleteMultipartUpload"):
             for is_done in (False, True):
                 world(bin_dir).through([first(1, name, Answer(200, body, is_done=is_done))])
@@ -377,6 +381,11 @@ PASSING = [f for f in FAULTS if not isinstance(f, Edit) and
            not (isinstance(f, Answer) and f.status in (200, 307, 403))]
 
 
+def same_path(path):
+    """Without the number of the run and the random name of the shard."""
+    return re.sub(r"run[0-9]+/|_[A-Za-z0-9]{12}_", "", path)
+
+
 def chaos(bin_dir, runs, seed):
     """Exports with random faults; no SUCCESS may be false, and with faults that pass none may fail."""
     w, told = world(bin_dir), {"SUCCESS": 0, "FAILED": 0}
@@ -384,7 +393,8 @@ def chaos(bin_dir, runs, seed):
     for n in range(runs):
         draw = random.Random(f"{seed}/{n}")
         is_passing = draw.random() < 0.5
-        rule = Chaos(f"{seed}/{n}", draw.choice([0.02, 0.1, 0.3]), PASSING if is_passing else FAULTS)
+        rule = Chaos(f"{seed}/{n}", draw.choice([0.02, 0.1, 0.3]), PASSING if is_passing else FAULTS,
+                     path_of=same_path)
         try:
             status, text, proxy = w.through([rule], SLUICE_STORE_STALL="300ms", SLUICE_STORE_DEADLINE="60s")
             check(status == "SUCCESS" or not is_passing, f"faults that pass ended it: {text}")

@@ -15,6 +15,7 @@
 #define SMALL_MAX    (1u << 20) /* held in memory: times the range workers, outside of the budget */
 #define ETAG_MAX     128
 #define ABORT_NS     INT64_C(30000000000) /* what a cancel may wait for a store that is down */
+#define ABORTS_MAX   3 /* refusals that are asked again: they may be of something on the way */
 #define STEPS_MAX    4
 #define PAGE_MAX     (8u << 20) /* 1,000 uploads with names of 1,024 bytes, escaped */
 #define COMPLETE_MAX (64u * 1024)
@@ -528,6 +529,15 @@ sl_rc sli_s3_complete(struct sl_backend *be, struct sl_upload *up, uint32_t part
 
 /* ---- abort ---- */
 
+/* 204 and nothing else: what says 200 to everything has dropped nothing. */
+static sl_rc check_aborted(const struct sli_s3_call *call, const struct sl_http_reply *reply,
+                           struct sl_err *err)
+{
+    return reply->status == 204 ? SL_OK
+                                : SL_FAIL(err, SL_EIO, "%s of %.*s: answered by %d", call->action,
+                                          SL_STR_ARG(call->key), reply->status);
+}
+
 static sl_rc abort_upload(struct sli_s3 *s3, struct sl_str key, struct sl_str id,
                           struct sl_err *err)
 {
@@ -545,7 +555,8 @@ static sl_rc abort_upload(struct sli_s3 *s3, struct sl_str key, struct sl_str id
                                .headers = h.rows,
                                .header_count = h.count,
                                .deadline_ns = ABORT_NS,
-                               .action = "s3:AbortMultipartUpload"};
+                               .action = "s3:AbortMultipartUpload",
+                               .check = check_aborted};
     sl_rc rc = sli_s3_request(s3, &call, &reply, err);
     return rc != SL_OK && call.status == 404 ? SL_OK : rc;
 }
@@ -560,9 +571,11 @@ void sli_s3_cancel(struct sl_backend *be, struct sl_upload *up)
     }
     struct s3_upload *u = upload_of(up);
     sl_assert(up->owner == be);
-    if (u->id.len > 0) {
-        SL_IGNORE(abort_upload(s3, sl_buf_str(&u->key), sl_buf_str(&u->id), &own),
-                  "sweep finds it later");
+    for (int n = 0; n < ABORTS_MAX && u->id.len > 0; n++) {
+        sl_rc rc = abort_upload(s3, sl_buf_str(&u->key), sl_buf_str(&u->id), &own);
+        if (rc == SL_OK || sl_rc_retriable(rc)) {
+            break; /* or it was tried for ABORT_NS; sweep finds it later */
+        }
     }
     if (u->is_begin_unclear) {
         SL_IGNORE(abort_below(s3, sl_buf_str(&u->key), true, &own), "sweep finds it later");
