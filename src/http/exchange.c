@@ -16,11 +16,12 @@
 #include "base/str.h"
 #include "base/sync.h"
 
-#define POLL_MS     100
-#define IDLE_MAX    32           /* kept connections; above the uploaders of any export here */
-#define HEADERS_MAX (64U * 1024) /* of a reply */
-#define BUFFER_BYTES \
-    (256L * 1024) /* each way; 2 MiB cost 25 % more CPU with TLS, 64 KiB 5 % without */
+/* libcurl's own, each way. Measured: 2 MiB cost 25 % more CPU with TLS, 64 KiB 5 % more without. */
+#define BUFFER_BYTES (256L * 1024)
+
+#define POLL_MS       100
+#define IDLE_MAX      32           /* kept connections; above the uploaders of any export here */
+#define HEADERS_MAX   (64U * 1024) /* of a reply */
 #define LIMITED_BYTES (64U * 1024) /* sent at a time when the bandwidth is limited */
 #define BURST_NS      100000000    /* unused bandwidth that may be used later: timers are late */
 #define NS_PER_S      INT64_C(1000000000)

@@ -29,6 +29,10 @@ sl_rc sli_azure_check_crc64(const struct sli_azure_call *call, const struct sl_h
                             struct sl_err *err)
 {
     struct sl_str seen = sl_http_header_of(reply, "x-ms-content-crc64");
+    if (reply->status != 201) { /* what says 200 to everything has written nothing */
+        return SL_FAIL(err, SL_EIO, "%s of %.*s: answered by %d instead of 201", call->action,
+                       SL_STR_ARG(call->key), reply->status);
+    }
     if (seen.ptr == NULL || sl_str_eq(seen, call->crc64)) {
         return SL_OK;
     }

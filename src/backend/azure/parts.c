@@ -225,6 +225,14 @@ static sl_rc sizes_of(struct azure_upload *u, uint32_t part_count, uint64_t size
     return SL_OK;
 }
 
+static sl_rc check_created(const struct sli_azure_call *call, const struct sl_http_reply *reply,
+                           struct sl_err *err)
+{
+    return reply->status == 201 ? SL_OK
+                                : SL_FAIL(err, SL_EIO, "%s of %.*s: answered by %d instead of 201",
+                                          call->action, SL_STR_ARG(call->key), reply->status);
+}
+
 static sl_rc put_list(struct sli_azure *az, struct azure_upload *u, uint32_t part_count,
                       struct sl_err *err)
 {
@@ -249,7 +257,8 @@ static sl_rc put_list(struct sli_azure *az, struct azure_upload *u, uint32_t par
                                   .header_count = SL_COUNT_OF(headers),
                                   .body = sl_buf_view(&body),
                                   .cancel = az->store.cancel,
-                                  .action = "write"};
+                                  .action = "write",
+                                  .check = check_created};
     return sli_azure_request(az, &call, &reply, err);
 }
 
@@ -334,7 +343,13 @@ static sl_rc verify(struct sli_azure *az, struct azure_upload *u, const uint64_t
     struct told t = {.prefix = "", .sizes = sizes, .part_count = part_count, .upload = u->id};
     struct sli_azure_call how = {.cancel = az->store.cancel};
     sl_rc rc = get_list(az, key_of(u), "comp=blocklist&blocklisttype=committed", how, &t, err);
-    if (rc == SL_ENOTFOUND) {
+    bool exists = rc != SL_ENOTFOUND;
+    if (rc == SL_OK &&
+        t.committed == 0) { /* an object without blocks, or blocks without an object */
+        int64_t date_ns = INT64_MIN;
+        SL_TRY(sli_azure_head(az, key_of(u), &exists, &date_ns, err));
+    }
+    if (!exists) {
         return SL_FAIL(err, SL_EIO, "object %s: the service lost blocks of it; export again",
                        u->key);
     }
