@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/crypto.h"
 #include "base/file.h"
 #include "base/num.h"
 
@@ -71,6 +72,27 @@ sl_rc sli_store_init(struct sli_store *st, const struct sl_backend_ops *ops,
                                 .bytes_per_s = env->config->store_bandwidth,
                                 .stall_ns = env->config->store_stall_ns};
     return sl_http_new(&opts, &st->http, err);
+}
+
+void sli_path_add(struct sl_buf *out, struct sl_str path)
+{
+    for (size_t from = 0, i = 0; i <= path.len; i++) {
+        if (i == path.len || path.ptr[i] == '/') {
+            sl_percent_encode((struct sl_str){path.ptr + from, i - from}, out);
+            if (i < path.len) {
+                sl_buf_add_u8(out, '/');
+            }
+            from = i + 1;
+        }
+    }
+}
+
+void sli_wipe(struct sl_buf *b)
+{
+    if (b->ptr != NULL) {
+        sl_wipe(b->ptr, b->cap);
+    }
+    sl_buf_fini(b);
 }
 
 void sli_store_fini(struct sli_store *st)

@@ -31,6 +31,10 @@ sl_rc sli_store_init(struct sli_store *st, const struct sl_backend_ops *ops,
                      struct sl_err *err);
 void sli_store_fini(struct sli_store *st); /* after a failed init, too */
 
+/* Appends a path: each of its parts percent-encoded, the slashes as they are. */
+void sli_path_add(struct sl_buf *out, struct sl_str path);
+/* Overwrites a secret, then frees it. */
+void sli_wipe(struct sl_buf *b);
 /* Unix time of an HTTP date; INT64_MIN: it is none. */
 int64_t sli_date_parse(struct sl_str text);
 /* How long Retry-After asks us to wait; 0: it does not. retry.c limits it. */

@@ -462,14 +462,7 @@ static sl_rc add_shard(struct view *v, const struct sl_schema_class *c,
 static sl_rc add_shards(struct view *v, struct sl_err *err)
 {
     const struct sl_schema *schema = &v->view.schema;
-    uint32_t total = 0;
-    for (uint32_t i = 0; i < schema->class_count; i++) {
-        total += schema->classes[i].shard_count;
-    }
-    v->view.shards = sl_arena_array(&v->view.arena, struct sli_shard, (size_t)total + 1);
-    if (v->view.shards == NULL) {
-        return SL_NOMEM(err);
-    }
+    SL_TRY(sli_view_make_room(&v->view, err));
     for (uint32_t i = 0; i < schema->class_count; i++) {
         const struct sl_schema_class *c = &schema->classes[i];
         for (uint32_t k = 0; k < c->shard_count; k++) {

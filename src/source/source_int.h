@@ -43,6 +43,8 @@ struct sli_view {
 };
 
 /* Providers. name: as given to freeze, unique. Callers own *ret and end it by ops->release. */
+/* Room in shards for all of the schema; shard_count stays 0. */
+sl_rc sli_view_make_room(struct sli_view *v, struct sl_err *err);
 sl_rc sli_datadir_view(const char *path, const struct sl_weaviate_opts *opts, struct sli_view **ret,
                        struct sl_err *err);
 sl_rc sli_backup_view(const char *path, const struct sl_weaviate_opts *opts, struct sli_view **ret,

@@ -30,6 +30,16 @@ struct cursor {
     struct sl_object object;
 };
 
+sl_rc sli_view_make_room(struct sli_view *v, struct sl_err *err)
+{
+    uint32_t total = 0;
+    for (uint32_t i = 0; i < v->schema.class_count; i++) {
+        total += v->schema.classes[i].shard_count;
+    }
+    v->shards = sl_arena_array(&v->arena, struct sli_shard, (size_t)total + 1);
+    return v->shards == NULL ? SL_NOMEM(err) : SL_OK;
+}
+
 static struct weaviate *weaviate_of(struct sl_source *src)
 {
     return SL_CONTAINER_OF(src, struct weaviate, source);

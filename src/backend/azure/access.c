@@ -26,9 +26,9 @@ struct request {
 
 static void request_fini(struct request *r)
 {
-    sli_azure_wipe(&r->url);
+    sli_wipe(&r->url);
     sl_buf_fini(&r->date);
-    sli_azure_wipe(&r->authorization);
+    sli_wipe(&r->authorization);
 }
 
 void sli_azure_date_add(struct sl_buf *out, int64_t wall_ns)
@@ -48,29 +48,16 @@ void sli_azure_date_add(struct sl_buf *out, int64_t wall_ns)
                 t + 11);
 }
 
-static void path_add(struct sl_buf *out, struct sl_str path)
-{
-    for (size_t from = 0, i = 0; i <= path.len; i++) {
-        if (i == path.len || path.ptr[i] == '/') {
-            sl_percent_encode((struct sl_str){path.ptr + from, i - from}, out);
-            if (i < path.len) {
-                sl_buf_add_u8(out, '/');
-            }
-            from = i + 1;
-        }
-    }
-}
-
 static void build_url(const struct sli_azure *az, const struct sli_azure_call *call,
                       struct sl_buf *out)
 {
     sl_buf_add(out, sl_buf_view(&az->account.endpoint));
     sl_buf_add_u8(out, '/');
-    path_add(out, sl_str_from(az->store.bucket));
+    sli_path_add(out, sl_str_from(az->store.bucket));
     if (call->key.len > 0) {
         sl_buf_add_u8(out, '/');
-        path_add(out, sl_str_from(az->store.prefix));
-        path_add(out, call->key);
+        sli_path_add(out, sl_str_from(az->store.prefix));
+        sli_path_add(out, call->key);
     }
     if (call->query != NULL) {
         sl_buf_addf(out, "?%s", call->query);

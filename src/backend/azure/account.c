@@ -15,20 +15,12 @@ struct fields {
     struct sl_str protocol, name, key, sas, blob_endpoint, suffix, is_development;
 };
 
-void sli_azure_wipe(struct sl_buf *b)
-{
-    if (b->ptr != NULL) {
-        explicit_bzero(b->ptr, b->cap);
-    }
-    sl_buf_fini(b);
-}
-
 void sli_azure_account_fini(struct sli_azure_account *a)
 {
     sl_buf_fini(&a->name);
     sl_buf_fini(&a->endpoint);
-    sli_azure_wipe(&a->key);
-    sli_azure_wipe(&a->sas);
+    sli_wipe(&a->key);
+    sli_wipe(&a->sas);
 }
 
 static bool is_same(struct sl_str s, const char *name)

@@ -15,9 +15,6 @@
 #define SLI_AZURE_VERSION     "2020-10-02"
 #define SLI_AZURE_HEADERS_MAX 8 /* of one call, without those every request has */
 
-/* Texts that are secrets: wiped before they are freed. */
-void sli_azure_wipe(struct sl_buf *b);
-
 /* ---- account.c: what the settings say ---- */
 
 enum sli_azure_kind {

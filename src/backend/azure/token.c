@@ -47,7 +47,7 @@ void sli_azure_token_fini(struct sli_azure_token *t)
     struct sl_buf text = t->locked.text;
     t->locked.text = SL_BUF_EMPTY;
     sl_mutex_unlock(&t->mu);
-    sli_azure_wipe(&text);
+    sli_wipe(&text);
     sl_cond_fini(&t->changed);
     sl_mutex_fini(&t->mu);
 }
@@ -195,8 +195,8 @@ static sl_rc fetch_workload(struct sli_azure *az, struct sl_cancel *cancel, stru
                  "credential for this workload",
                  ret, ret_again, err);
     }
-    sli_azure_wipe(&assertion);
-    sli_azure_wipe(&form);
+    sli_wipe(&assertion);
+    sli_wipe(&form);
     return rc;
 }
 
@@ -319,7 +319,7 @@ static sl_rc renew(struct sli_azure *az, bool is_first, struct sl_cancel *cancel
     take_locked(t, &fresh, now_ns);
     bool is_usable = t->locked.no > 0 && now_ns < t->locked.end_ns;
     sl_mutex_unlock(&t->mu);
-    sli_azure_wipe(&fresh.text);
+    sli_wipe(&fresh.text);
     return is_usable ? SL_OK : rc;
 }
 

@@ -32,14 +32,6 @@ struct fresh {
     int64_t life_s;
 };
 
-static void wipe(struct sl_buf *b)
-{
-    if (b->ptr != NULL) {
-        sl_wipe(b->ptr, b->cap);
-    }
-    sl_buf_fini(b);
-}
-
 json_t *sli_gcs_json(const struct sl_buf *text)
 {
     if (text->len == 0 || sl_json_depth(sl_buf_view(text)) > JSON_DEPTH) {
@@ -121,7 +113,7 @@ static sl_rc post_form(struct sli_gcs *g, const char *url, struct sl_buf *form, 
     if (rc == SL_OK) {
         rc = read_answer(&reply, what, ret, ret_again, err);
     }
-    wipe(&reply.body);
+    sli_wipe(&reply.body);
     sl_http_reply_fini(&reply);
     return rc;
 }
@@ -161,8 +153,8 @@ static sl_rc from_service_account(struct sli_gcs *g, const json_t *file, struct 
         rc = post_form(g, url, &form, "the token service of the service account", ret, ret_again,
                        err);
     }
-    wipe(&jwt);
-    wipe(&form);
+    sli_wipe(&jwt);
+    sli_wipe(&form);
     return rc;
 }
 
@@ -177,7 +169,7 @@ static sl_rc from_user(struct sli_gcs *g, const json_t *file, struct fresh *ret,
     add_field(&form, "refresh_token", text_of(file, "refresh_token"));
     sl_rc rc = post_form(g, uri[0] != '\0' ? uri : TOKEN_URL, &form,
                          "the token service of the user's account", ret, ret_again, err);
-    wipe(&form);
+    sli_wipe(&form);
     return rc;
 }
 
@@ -224,7 +216,7 @@ static sl_rc read_subject(struct sli_gcs *g, const json_t *source, struct sl_buf
     } else if (rc == SL_OK) {
         sl_buf_add_str(out, sl_str_trim(sl_buf_str(&reply.body)));
     }
-    wipe(&reply.body);
+    sli_wipe(&reply.body);
     sl_http_reply_fini(&reply);
     return rc == SL_OK ? sl_buf_done(out, err) : rc;
 }
@@ -262,8 +254,8 @@ static sl_rc impersonate(struct sli_gcs *g, const char *url, struct fresh *token
                                 reply.status);
         json_decref(doc);
     }
-    wipe(&bearer);
-    wipe(&reply.body);
+    sli_wipe(&bearer);
+    sli_wipe(&reply.body);
     sl_http_reply_fini(&reply);
     return rc;
 }
@@ -289,8 +281,8 @@ static sl_rc from_external(struct sli_gcs *g, const json_t *file, struct fresh *
     if (rc == SL_OK && url[0] != '\0') {
         rc = impersonate(g, url, ret, ret_again, err);
     }
-    wipe(&subject);
-    wipe(&form);
+    sli_wipe(&subject);
+    sli_wipe(&form);
     return rc;
 }
 
@@ -321,7 +313,7 @@ static sl_rc from_metadata(struct sli_gcs *g, struct fresh *ret, bool *ret_again
             "BACKUP_GCS_USE_AUTH=false asks without any",
             g->store.bucket, host);
     }
-    wipe(&reply.body);
+    sli_wipe(&reply.body);
     sl_http_reply_fini(&reply);
     return rc;
 }
@@ -372,7 +364,7 @@ static sl_rc fetch(struct sli_gcs *g, struct fresh *ret, bool *ret_again, struct
     } else {
         rc = from_metadata(g, ret, ret_again, err);
     }
-    wipe(&text);
+    sli_wipe(&text);
     return rc;
 }
 
@@ -387,7 +379,7 @@ void sli_gcs_token_init(struct sli_gcs_token *t)
 void sli_gcs_token_fini(struct sli_gcs_token *t)
 {
     sl_mutex_lock(&t->mu);
-    wipe(&t->locked.text);
+    sli_wipe(&t->locked.text);
     sl_mutex_unlock(&t->mu);
     sl_cond_fini(&t->changed);
     sl_mutex_fini(&t->mu);
@@ -429,7 +421,7 @@ static sl_rc renew(struct sli_gcs *g, bool *ret_again, struct sl_err *err)
     t->locked.is_being_fetched = false;
     sl_cond_broadcast(&t->changed);
     sl_mutex_unlock(&t->mu);
-    wipe(&fresh.text);
+    sli_wipe(&fresh.text);
     return is_usable ? SL_OK : rc;
 }
 

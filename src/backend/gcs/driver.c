@@ -75,10 +75,7 @@ static sl_rc attempt(void *arg, struct sli_try *t, struct sl_err *err)
     if (rc == SL_OK) {
         rc = exchange(s, sl_buf_str(&bearer), t, err);
     }
-    if (bearer.ptr != NULL) {
-        sl_wipe(bearer.ptr, bearer.cap);
-    }
-    sl_buf_fini(&bearer);
+    sli_wipe(&bearer);
     if (rc != SL_OK || is_good(s)) {
         t->is_repeatable = t->is_repeatable && !s->call->is_once;
         return rc;

@@ -134,19 +134,6 @@ sl_rc sli_s3_address_init(struct sli_s3 *s3, struct sl_err *err)
     return SL_OK;
 }
 
-static void path_add(struct sl_buf *out, struct sl_str path)
-{
-    for (size_t from = 0, i = 0; i <= path.len; i++) {
-        if (i == path.len || path.ptr[i] == '/') {
-            sl_percent_encode((struct sl_str){path.ptr + from, i - from}, out);
-            if (i < path.len) {
-                sl_buf_add_u8(out, '/');
-            }
-            from = i + 1;
-        }
-    }
-}
-
 void sli_s3_url_add(const struct sli_s3 *s3, const char *region, struct sl_str key,
                     const char *query, struct sl_buf *out)
 {
@@ -166,8 +153,8 @@ void sli_s3_url_add(const struct sli_s3 *s3, const char *region, struct sl_str k
         sl_buf_add_text(out, key.ptr == NULL ? "" : "/");
     }
     if (key.ptr != NULL) {
-        path_add(out, sl_str_from(s3->store.prefix));
-        path_add(out, key);
+        sli_path_add(out, sl_str_from(s3->store.prefix));
+        sli_path_add(out, key);
     }
     if (query != NULL) {
         sl_buf_addf(out, "?%s", query);
