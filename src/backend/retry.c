@@ -76,7 +76,7 @@ sl_rc sli_retry_for(struct sli_store *st, int64_t deadline_ns, struct sl_cancel 
         }
         int64_t now = sl_clock_mono_ns(st->clock);
         int64_t wait = t.is_repeatable ? wait_of(st, &t) : 0;
-        if (!t.is_repeatable || now + wait - begun > deadline_ns) {
+        if (!t.is_repeatable || now + wait - begun > SL_MIN(deadline_ns, st->deadline_ns)) {
             return give_up(&t, now - begun, rc, last);
         }
         sl_stat_add(SL_STAT_RETRIES, 1);

@@ -57,7 +57,7 @@ typedef sl_rc sli_try_fn(void *arg, struct sli_try *t, struct sl_err *err);
 sl_rc sli_retry(struct sli_store *st, struct sl_cancel *cancel, sli_try_fn *fn, void *arg,
                 struct sl_err *err);
 
-/* The same with a deadline of its own: what somebody waits for, as the probe. */
+/* The same with a shorter deadline of its own: what somebody waits for, as the probe. */
 #define SLI_PROBE_DEADLINE_NS INT64_C(10000000000)
 sl_rc sli_retry_for(struct sli_store *st, int64_t deadline_ns, struct sl_cancel *cancel,
                     sli_try_fn *fn, void *arg, struct sl_err *err);

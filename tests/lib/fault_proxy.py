@@ -416,6 +416,8 @@ class FaultProxy:
     def forward(self, client, server, request, fault):
         self.pass_body(client, server, request, fault)
         request.status, head, body = self.read_answer(server, request)
+        own, theirs = (f"{host}:{port}".encode() for host, port in (("127.0.0.1", self.port), self.upstream))
+        head = head.replace(theirs, own)  # where a session goes on
         if isinstance(fault, Lost):
             client.close()
             return False
