@@ -24,6 +24,9 @@ struct sl_file {
     int fd;
     int direct_fd; /* the same file with O_DIRECT; -1 without */
     char *path;
+    sl_file_read_fn *read; /* NULL: the descriptor's bytes */
+    void (*end)(void *arg);
+    void *arg;
 };
 
 /* errno of a call that may be failed by the sweep: `TRY_CALL(fsync(fd))` is 0 or an errno. */
@@ -141,8 +144,18 @@ void sl_file_close(struct sl_file *f)
     if (f->direct_fd >= 0) {
         (void)close(f->direct_fd);
     }
+    if (f->end != NULL) {
+        f->end(f->arg);
+    }
     sl_free(f->path);
     sl_free(f);
+}
+
+void sl_file_redirect(struct sl_file *f, sl_file_read_fn *fn, void (*end)(void *arg), void *arg)
+{
+    f->read = fn;
+    f->end = end;
+    f->arg = arg;
 }
 
 const char *sl_file_path(const struct sl_file *f)
@@ -204,8 +217,8 @@ bool sl_file_prefetch(struct sl_file *f, uint64_t offset, uint64_t len)
 {
     uint8_t byte;
     struct iovec iov = {&byte, 1};
-    if (preadv2(f->fd, &iov, 1, (off_t)offset, RWF_NOWAIT) == 1) {
-        return false; /* the answer came without the device: it is cached */
+    if (f->read != NULL || preadv2(f->fd, &iov, 1, (off_t)offset, RWF_NOWAIT) == 1) {
+        return false; /* the answer came without the device: it is cached; or none has it */
     }
     (void)posix_fadvise(f->fd, (off_t)offset, (off_t)len, POSIX_FADV_WILLNEED);
     return true;
@@ -215,6 +228,9 @@ sl_rc sl_file_pread(struct sl_file *f, uint64_t offset, uint8_t *ret, size_t len
                     struct sl_err *err)
 {
     size_t done = 0;
+    if (f->read != NULL) {
+        return f->read(f->arg, offset, ret, len, err);
+    }
     while (done < len) {
         ssize_t got = 0;
         int no = ERRNO_OF(got = pread(f->fd, ret + done, len - done, (off_t)(offset + done)));

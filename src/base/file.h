@@ -30,6 +30,11 @@ const char *sl_file_path(const struct sl_file *f);
 /* Does another open file hold the lock of SL_FILE_LOCK? Takes nothing. */
 bool sl_file_is_locked(struct sl_file *f);
 sl_rc sl_file_size(struct sl_file *f, uint64_t *ret, struct sl_err *err);
+/* From now on fn gives the bytes of sl_file_pread instead of the descriptor, which goes on telling
+ * the size; `end` ends arg with the file. */
+typedef sl_rc sl_file_read_fn(void *arg, uint64_t offset, uint8_t *ret, size_t len,
+                              struct sl_err *err);
+void sl_file_redirect(struct sl_file *f, sl_file_read_fn *fn, void (*end)(void *arg), void *arg);
 /* What tells one file from another, and whether it changed: device, inode, size, change time. */
 struct sl_file_id {
     uint64_t dev, ino, size;

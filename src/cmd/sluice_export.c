@@ -16,6 +16,7 @@
 #include "base/str.h"
 #include "base/sync.h"
 #include "cmd/node.h"
+#include "source/mirror.h"
 #include "source/weaviate.h"
 
 #define NAMES_MAX          1024
@@ -43,6 +44,8 @@ struct job {
     struct sl_mutex mu;
     uint64_t left_out; /* mu: damaged parts that were skipped */
     struct sl_weaviate_room room;
+    struct sl_backend *store; /* SOURCE in a store: the folder of its backups */
+    struct sl_mirror *mirror;
 };
 
 enum { KEY_SOURCE = 0x100, KEY_LAYOUT, KEY_MEMORY, KEY_UNIT, KEY_DRY, KEY_SKIP, KEY_SPOOL };
@@ -188,8 +191,8 @@ static const struct argp export_argp = {
     "gs://BUCKET/PATH or az://CONTAINER/PATH "
     "(settings of the stores: see sluiced(8)). SOURCE is a Weaviate data directory "
     "(of a stopped or a running server, or a snapshot of one), "
-    "a Weaviate backup, or a Sluice data folder "
-    "that no node uses. Nothing is written into it.\vExit "
+    "a Weaviate backup (a folder, or s3://, gs:// or az:// and its place), or a Sluice data "
+    "folder that no node uses. Nothing is written into it.\vExit "
     "codes: 0 done, 1 failed, 2 wrong usage, 3 done "
     "without what was damaged (--skip-damaged).",
     NULL,
@@ -426,24 +429,50 @@ static sl_rc find_kind(const struct job *j, enum sl_source_kind *ret, struct sl_
                                      "--source: \"%s\" is not sluice, weaviate or backup", j->kind);
 }
 
+/* "s3://bucket/backups/mine": the folder of all backups, where its bases may lie, and the name. */
+static sl_rc open_mirror(struct job *j, struct sl_buf *path, struct sl_err *err)
+{
+    struct sl_str place = sl_str_from(j->source);
+    while (place.len > 0 && place.ptr[place.len - 1] == '/') {
+        place.len--;
+    }
+    size_t at = place.len;
+    while (at > 0 && place.ptr[at - 1] != '/') {
+        at--;
+    }
+    struct sl_str name = {place.ptr + at, place.len - at};
+    struct sl_backend_env env = {.config = &j->config, .clock = sl_clock_real()};
+    const char *tmp = j->spool != NULL ? j->spool : getenv("TMPDIR");
+    SL_TRY(sl_backend_open(&env, (struct sl_str){place.ptr, at}, &j->store, err));
+    SL_TRY(j->store->ops->probe(j->store, err));
+    SL_TRY(sl_mirror_open(j->store, name, tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp", &j->mirror,
+                          err));
+    return sl_mirror_path(j->mirror, name, path, err);
+}
+
 static sl_rc open_source(struct job *j, struct sli_node *node, struct sl_err *err)
 {
-    enum sl_source_kind kind;
+    enum sl_source_kind kind = SL_KIND_BACKUP;
+    SL_AUTO(sl_buf) mirrored = SL_BUF_EMPTY;
+    bool is_store = sl_backend_is_store(sl_str_from(j->source));
     *node = (struct sli_node){0};
-    SL_TRY(find_kind(j, &kind, err));
+    SL_TRY(is_store ? open_mirror(j, &mirrored, err) : find_kind(j, &kind, err));
     if (kind == SL_KIND_SLUICE) {
         return sli_node_open_read_only(j->source, &j->config, j->memory_max, node, err);
     }
-    if (j->dest != NULL && !sl_backend_is_store(sl_str_from(j->dest))) {
+    if (j->dest != NULL && !is_store && !sl_backend_is_store(sl_str_from(j->dest))) {
         SL_TRY(sli_check_apart("DEST/ID", sl_buf_cstr(&j->path), j->source, err));
     }
     struct sl_weaviate_opts opts = {.clock = sl_clock_real(),
                                     .spool_path = j->spool,
                                     .worker_count = j->parallelism,
+                                    .open_file = is_store ? sl_mirror_open_file : NULL,
+                                    .open_arg = j->mirror,
                                     .room = &j->room,
                                     .left_out = j->is_skipping ? note_left_out : NULL,
                                     .left_out_arg = j};
-    SL_TRY(sl_source_weaviate_open(j->source, kind, &opts, &node->source, err));
+    const char *path = is_store ? sl_buf_cstr(&mirrored) : j->source;
+    SL_TRY(sl_source_weaviate_open(path, kind, &opts, &node->source, err));
     struct sl_exports_opts ex = {.source = node->source,
                                  .config = &j->config,
                                  .clock = sl_clock_real(),
@@ -459,6 +488,8 @@ static int run(struct job *j)
     sl_rc rc = open_source(j, &node, &err);
     int code = rc == SL_OK ? export(j, &node) : sli_fail(&err, rc);
     sli_node_close(&node);
+    sl_mirror_close(j->mirror);
+    sl_backend_close(j->store);
     return code;
 }
 

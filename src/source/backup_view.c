@@ -49,7 +49,7 @@ struct view {
     struct sl_arena chunk_arena;
     struct sli_chunk **chunks; /* all, for release */
     uint32_t chunk_count, chunk_cap;
-    const char *spool_path;
+    struct sli_chunk_env env;
     bool is_forgiving; /* damage is told and left out */
     /* Room: what shared chunks need, and the largest shards that workers may have at once. */
     struct sl_weaviate_room *told; /* borrowed, may be NULL */
@@ -484,7 +484,7 @@ static sl_rc search_chunk(struct view *v, struct shard *own, uint32_t i, struct 
     struct sli_chunk *c = own->chunks[i];
     sl_rc rc = SL_OK;
     bool has_some = false;
-    SL_TRY(sli_chunk_use(c, v->spool_path, err));
+    SL_TRY(sli_chunk_use(c, &v->env, err));
     for (uint32_t k = 0; k < own->file_count && rc == SL_OK; k++) {
         struct file *f = &own->files[k];
         const struct sli_chunk_entry *entries = NULL;
@@ -711,7 +711,8 @@ static sl_rc backup_plan(struct sli_view *view, struct sli_shard *s, struct sl_e
         return SL_FAIL(err, SL_ENOSPACE,
                        "the backup is packed: reading it needs about %llu bytes at a time in %s, "
                        "where %llu are free; name a folder with more room by --spool",
-                       (unsigned long long)room, v->spool_path, (unsigned long long)v->room_free);
+                       (unsigned long long)room, v->env.spool_path,
+                       (unsigned long long)v->room_free);
     }
     return SL_OK;
 }
@@ -794,7 +795,7 @@ static sl_rc find_packing(struct view *v, struct sl_err *err)
     SL_AUTO_PTR(sl_file) file = NULL;
     v->view.can_seek = true;
     for (uint32_t i = 0; i < v->chunk_count; i++) {
-        sl_rc rc = sl_file_open(v->chunks[i]->path.ptr, SL_FILE_READ_FOREIGN, &file, err);
+        sl_rc rc = sli_chunk_open(v->chunks[i], &v->env, &file, err);
         if (rc == SL_ENOTFOUND) {
             continue;
         }
@@ -807,7 +808,7 @@ static sl_rc find_packing(struct view *v, struct sl_err *err)
     if (v->view.can_seek) {
         return SL_OK;
     }
-    sl_rc rc = sl_dir_free_bytes(v->spool_path, &v->room_free, err);
+    sl_rc rc = sl_dir_free_bytes(v->env.spool_path, &v->room_free, err);
     if (rc != SL_OK) {
         sl_err_prefix(err, "the folder to unpack into (--spool) cannot be used");
     }
@@ -838,9 +839,11 @@ sl_rc sli_backup_view(const char *path, const struct sl_weaviate_opts *opts, str
     const char *tmp = getenv("TMPDIR");
     v->view.ops = &backup_ops;
     v->is_forgiving = opts->left_out != NULL;
-    v->spool_path = opts->spool_path != NULL        ? opts->spool_path
-                    : tmp != NULL && tmp[0] != '\0' ? tmp
-                                                    : "/tmp";
+    v->env.open_file = opts->open_file;
+    v->env.open_arg = opts->open_arg;
+    v->env.spool_path = opts->spool_path != NULL        ? opts->spool_path
+                        : tmp != NULL && tmp[0] != '\0' ? tmp
+                                                        : "/tmp";
     v->told = opts->room;
     v->worker_count = opts->worker_count == 0 ? sl_cpu_count() : opts->worker_count;
     v->worker_count = SL_MIN(v->worker_count, (uint32_t)WORKERS_MAX);

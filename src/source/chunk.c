@@ -145,14 +145,21 @@ static int by_place(const void *a, const void *b)
     return c != 0 ? c : (x->part_at > y->part_at) - (x->part_at < y->part_at);
 }
 
-static sl_rc read_archive(struct sli_chunk *c, const char *spool_path, struct sl_err *err)
+sl_rc sli_chunk_open(const struct sli_chunk *c, const struct sli_chunk_env *env,
+                     struct sl_file **ret, struct sl_err *err)
+{
+    return env->open_file != NULL ? env->open_file(env->open_arg, c->path.ptr, ret, err)
+                                  : sl_file_open(c->path.ptr, SL_FILE_READ_FOREIGN, ret, err);
+}
+
+static sl_rc read_archive(struct sli_chunk *c, const struct sli_chunk_env *env, struct sl_err *err)
 {
     SL_AUTO_PTR(sl_file) file = NULL;
     SL_AUTO_PTR(sl_file) spool = NULL;
     SL_AUTO_PTR(sli_unpack) unpack = NULL;
     struct sli_tar tar;
     uint64_t size = 0;
-    SL_TRY(sl_file_open(c->path.ptr, SL_FILE_READ_FOREIGN, &file, err));
+    SL_TRY(sli_chunk_open(c, env, &file, err));
     SL_TRY(sl_file_size(file, &size, err));
     SL_TRY(sli_unpack_open(file, &unpack, err));
     sli_tar_init(&tar, (struct sli_tar_input){read_input, skip_input, unpack});
@@ -160,7 +167,7 @@ static sl_rc read_archive(struct sli_chunk *c, const char *spool_path, struct sl
         SL_TRY(list_plain(c, &tar, size, err));
         c->file = sl_move(&file);
     } else {
-        SL_TRY(sl_file_open_unnamed(spool_path, &spool, err));
+        SL_TRY(sl_file_open_unnamed(env->spool_path, &spool, err));
         SL_TRY(spool_packed(c, &tar, spool, err));
         c->file = sl_move(&spool);
     }
@@ -200,7 +207,7 @@ static sl_rc explain(const struct sli_chunk *c, const char *spool_path, sl_rc rc
     return rc;
 }
 
-static sl_rc use_locked(struct sli_chunk *c, const char *spool_path, struct sl_err *err)
+static sl_rc use_locked(struct sli_chunk *c, const struct sli_chunk_env *env, struct sl_err *err)
 {
     if (c->failure != NULL) {
         return SL_FAIL(err, SL_ECORRUPT, "%s", c->failure);
@@ -209,10 +216,10 @@ static sl_rc use_locked(struct sli_chunk *c, const char *spool_path, struct sl_e
         return SL_OK;
     }
     struct sl_err own = {0};
-    sl_rc rc = read_archive(c, spool_path, &own);
+    sl_rc rc = read_archive(c, env, &own);
     if (rc != SL_OK) {
         give_back(c);
-        rc = explain(c, spool_path, rc, &own);
+        rc = explain(c, env->spool_path, rc, &own);
     }
     if (rc == SL_ECORRUPT) {
         c->failure = sl_strdup(own.text); /* without memory it is tried again */
@@ -223,10 +230,10 @@ static sl_rc use_locked(struct sli_chunk *c, const char *spool_path, struct sl_e
     return rc;
 }
 
-sl_rc sli_chunk_use(struct sli_chunk *c, const char *spool_path, struct sl_err *err)
+sl_rc sli_chunk_use(struct sli_chunk *c, const struct sli_chunk_env *env, struct sl_err *err)
 {
     sl_mutex_lock(&c->mu);
-    sl_rc rc = use_locked(c, spool_path, err);
+    sl_rc rc = use_locked(c, env, err);
     c->users += rc == SL_OK;
     sl_mutex_unlock(&c->mu);
     return rc;

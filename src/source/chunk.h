@@ -14,6 +14,12 @@
 #include "base/file.h"
 #include "base/sync.h"
 
+struct sli_chunk_env {
+    const char *spool_path;
+    /* Opens a chunk's file; NULL: as any file. */
+    sl_rc (*open_file)(void *arg, const char *path, struct sl_file **ret, struct sl_err *err);
+    void *open_arg;
+};
 struct sli_chunk_entry {
     struct sl_str name; /* relative to the data directory */
     uint64_t at, size;  /* in chunk->file */
@@ -41,7 +47,10 @@ bool sli_is_data_path(struct sl_str name);
 void sli_chunk_init(struct sli_chunk *c, struct sl_str path, uint32_t shard_count);
 void sli_chunk_fini(struct sli_chunk *c);
 /* Makes file and entries usable until sli_chunk_done. SL_ECORRUPT names chunk and offset. */
-sl_rc sli_chunk_use(struct sli_chunk *c, const char *spool_path, struct sl_err *err);
+sl_rc sli_chunk_use(struct sli_chunk *c, const struct sli_chunk_env *env, struct sl_err *err);
+/* Its file. */
+sl_rc sli_chunk_open(const struct sli_chunk *c, const struct sli_chunk_env *env,
+                     struct sl_file **ret, struct sl_err *err);
 void sli_chunk_done(struct sli_chunk *c);
 /* One shard more will use it, or will not after all. */
 void sli_chunk_plan(struct sli_chunk *c);

@@ -33,6 +33,9 @@ struct sl_weaviate_opts {
     struct sl_clock *clock; /* borrowed; for the waits between looks at a moving directory */
     const char *spool_path; /* folder for the files of compressed backups; NULL: TMPDIR or /tmp */
     uint32_t worker_count;  /* shards read at the same time, at most; 0: one per CPU */
+    /* Opens the chunks of a backup; NULL: they are files. */
+    sl_rc (*open_file)(void *arg, const char *path, struct sl_file **ret, struct sl_err *err);
+    void *open_arg;
     struct sl_weaviate_room *room; /* borrowed; may be NULL */
     sl_left_out_fn *left_out;      /* NULL: damage fails the export */
     void *left_out_arg;

@@ -1,0 +1,101 @@
+"""Weaviate backups read straight from an object store: the files of an export are those of the export of the folder,
+byte for byte, for every kind of packing and for incremental backups; nothing is written into the store."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
+
+import fixtures  # noqa: E402
+import stores  # noqa: E402
+from node import check, equal, run  # noqa: E402
+
+
+def put_all(store, folder):
+    """Uploads a folder by the cloud's own client, below "backups/"."""
+    client = store.client()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        key, data = f"backups/{path.relative_to(folder)}", path.read_bytes()
+        if store.place.startswith("s3"):
+            client.put_object(Bucket=stores.BUCKET, Key=key, Body=data)
+        elif store.place.startswith("gs"):
+            client.bucket(stores.BUCKET).blob(key).upload_from_string(data)
+        else:
+            client.upload_blob(key, data)
+
+
+def sluice(bin_dir, *args, env=None, code=0):
+    done = subprocess.run([f"{bin_dir}/sluice", "export", *map(str, args), "--json"], env=env or {}, capture_output=True,
+                          text=True, timeout=300)
+    equal(done.returncode, code, f"{args}: {done.stderr}")
+    return done
+
+
+def parquet_files(folder):
+    return {p.name: p.read_bytes() for p in folder.glob("*.parquet")}
+
+
+def backups():
+    """(folder of a set, name, names of all that must lie beside each other)."""
+    for info in sorted(fixtures.SMALL.glob("states/*/*/info.json")):
+        about = json.loads(info.read_text()).get("backups", {})
+        for name in fixtures.backups(info.parent):
+            yield info.parent, name, {name, about[name].get("base", name)}
+
+
+def one_of_each():
+    """Of each packing and kind one backup, the newest server's; --all takes all."""
+    kinds = {name.rpartition("-")[2]: (folder, name) for folder, name, _ in backups()}
+    return [b[:2] for b in backups()] if "--all" in sys.argv else list(kinds.values())
+
+
+def check_store(bin_dir, store, scratch, wanted):
+    seen = 0
+    for folder, name, all_names in backups():
+        if not wanted(folder, name):
+            continue
+        source = scratch.sub("source")
+        for one in all_names:
+            (source / one).mkdir()
+            fixtures.unpack(folder / f"backup-{one}.tar.zst", source / one)
+        spool, out = scratch.sub("spool"), scratch.sub("out")
+        put_all(store, source)
+        before = store.objects()
+        sluice(bin_dir, source / name, out, "--id", "folder", "--parallelism", 2)
+        sluice(bin_dir, f"{store.place}/backups/{name}", out, "--id", "store", "--parallelism", 2, "--spool", spool,
+               env=store.env)
+        want, got = parquet_files(out / "folder"), parquet_files(out / "store")
+        check(want, f"{folder.name}/{name}: no files")
+        equal(sorted(got), sorted(want), f"{folder.name}/{name}")
+        check(got == want, f"{folder.name}/{name}: other bytes")
+        equal(list(spool.iterdir()), [], "left in the spool folder")
+        check(store.objects() == before, "something was written into the store")
+        seen += 1
+    check(seen > 0, "no backup was tried")
+    return seen
+
+
+def test_backups_in_s3(bin_dir):
+    scratch, chosen = fixtures.Scratch(), one_of_each()
+    with stores.versitygw() as store:
+        seen = check_store(bin_dir, store, scratch, lambda folder, name: (folder, name) in chosen)
+        print(f"     {seen} backups")
+        # What is not there, and from store to store.
+        done = sluice(bin_dir, f"{store.place}/backups/nothere", scratch.sub("none"), env=store.env, code=1)
+        check("nothere: no backup is there" in done.stderr, done.stderr)
+        name = chosen[0][1]
+        done = sluice(bin_dir, f"{store.place}/backups/{name}", f"{store.place}/lake", "--id", "x", env=store.env)
+        equal(json.loads(done.stdout)["path"], f"{store.place}/lake/x")
+        check(any(k.startswith("lake/x/") and k.endswith(".parquet") for k in store.objects("lake/")), "files in the store")
+
+
+def test_backups_in_azure_and_google(bin_dir):
+    for start in (stores.azurite, stores.fake_gcs):
+        with start() as store:
+            first = next(backups())[:2]
+            check_store(bin_dir, store, fixtures.Scratch(), lambda folder, name, f=first: (folder, name) == f)
+
+
+run(dict(globals()))
