@@ -3,6 +3,7 @@
 #include "base/crypto.h"
 
 #include <limits.h>
+#include <sys/prctl.h>
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -98,6 +99,11 @@ sl_rc sl_rsa_sha256_sign(struct sl_str key_pem, struct sl_bytes b, struct sl_buf
     EVP_MD_CTX_free(ctx);
     EVP_PKEY_free(key);
     return is_done ? SL_OK : SL_FAIL(err, SL_EINTERNAL, "OpenSSL cannot sign with the private key");
+}
+
+void sl_secrets_hide(void)
+{
+    (void)prctl(PR_SET_DUMPABLE, 0); /* it cannot fail with this argument */
 }
 
 void sl_wipe(void *secret, size_t len)

@@ -17,6 +17,9 @@ sl_rc sl_md5(struct sl_bytes b, uint8_t ret[SL_MD5_SIZE], struct sl_err *err);
  * SL_EINVAL: it is no RSA private key. */
 sl_rc sl_rsa_sha256_sign(struct sl_str key_pem, struct sl_bytes b, struct sl_buf *out,
                          struct sl_err *err);
+/* Keeps the process's memory and environment, where secrets are, from core dumps and from other
+ * processes of its user (prctl PR_SET_DUMPABLE). */
+void sl_secrets_hide(void);
 /* Overwrites a secret; the compiler cannot leave it out. */
 void sl_wipe(void *secret, size_t len);
 /* Equal? The time tells nothing of where they differ. */

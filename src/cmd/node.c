@@ -58,9 +58,21 @@ static sl_rc open_store(struct sli_node *n, const struct sl_config *config, uint
     return sl_kv_rocksdb_open(sl_buf_cstr(&db_path), &opts, &n->kv, err);
 }
 
+sl_rc sli_check_folder(const char *setting, const char *path, struct sl_err *err)
+{
+    return sl_backend_is_store(sl_str_from(path))
+               ? SL_FAIL(
+                     err, SL_EINVAL,
+                     "%s: \"%s\" is not allowed; a folder is needed, object stores are for exports "
+                     "only",
+                     setting, path)
+               : SL_OK;
+}
+
 static sl_rc open_database(struct sli_node *n, const struct sl_config *config, struct sl_err *err)
 {
     SL_AUTO(sl_buf) offload_path = SL_BUF_EMPTY;
+    SL_TRY(sli_check_folder("SLUICE_OFFLOAD_PATH", config->offload_path, err));
     if (config->offload_path[0] != '\0') {
         sl_buf_add_text(&offload_path, config->offload_path);
     } else {

@@ -31,6 +31,8 @@ struct sli_node {
     struct sl_exports *exports;
 };
 
+/* SL_EINVAL: the setting's path is the place of an object store. */
+sl_rc sli_check_folder(const char *setting, const char *path, struct sl_err *err);
 /* Opens everything of the data folder for a server: locks it (SL_ECONFLICT: another process has
  * it), makes it when absent, recovers what a killed process left. Half-opened parts are closed
  * again. */

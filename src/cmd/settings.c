@@ -142,7 +142,10 @@ static void judge_folder(struct problems *p, const struct sl_config *c, const ch
 {
     struct sl_err err = {0};
     SL_AUTO(sl_buf) path = SL_BUF_EMPTY;
-    sl_rc rc = add_folder(c, own, name, &path, &err);
+    sl_rc rc = sli_check_folder(setting, own, &err);
+    if (rc == SL_OK) {
+        rc = add_folder(c, own, name, &path, &err);
+    }
     add(p, setting, rc == SL_OK ? sl_dir_check(sl_buf_cstr(&path), SL_DIR_WRITE, &err) : rc, &err);
 }
 
@@ -195,7 +198,9 @@ uint32_t sli_settings_problems(const struct sl_config *c, struct sl_buf *out)
     SL_AUTO(sl_buf) name = SL_BUF_EMPTY;
     add(&p, "", sli_node_name(c, &name, &err), &err);
     judge_folder(&p, c, "PERSISTENCE_DATA_PATH", c->data_path, "");
-    judge_folder(&p, c, "EXPORT_DEFAULT_PATH", c->export_path, "exports");
+    if (c->export_bucket[0] == '\0') { /* else it is the beginning of names in the bucket */
+        judge_folder(&p, c, "EXPORT_DEFAULT_PATH", c->export_path, "exports");
+    }
     judge_folder(&p, c, "SLUICE_OFFLOAD_PATH", c->offload_path, "offload");
     judge_source(&p, c);
     judge_certificate(&p, c);

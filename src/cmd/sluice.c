@@ -8,6 +8,7 @@
 
 #include "base/str.h"
 #include "base/workers.h"
+#include "base/crypto.h"
 
 static const struct {
     const char *name;
@@ -42,6 +43,7 @@ static void print_usage(FILE *to)
 
 int main(int argc, char **argv)
 {
+    sl_secrets_hide();
     argp_err_exit_status = SLI_EXIT_USAGE;
     if (argc < 2) {
         print_usage(stderr);

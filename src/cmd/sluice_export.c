@@ -336,11 +336,27 @@ static void tell_unknown(const struct job *j)
     json_decref(doc);
 }
 
+/* Would the export be let in? A folder is tried when it begins. */
+static sl_rc try_store(const struct job *j, struct sl_err *err)
+{
+    SL_AUTO_PTR(sl_backend) be = NULL;
+    struct sl_backend_env env = {.config = &j->config, .clock = sl_clock_real()};
+    if (j->dest == NULL || j->config.is_probe_skipped ||
+        !sl_backend_is_store(sl_str_from(j->dest))) {
+        return SL_OK;
+    }
+    SL_TRY(sl_backend_open(&env, sl_str_from(j->dest), &be, err));
+    return be->ops->probe(be, err);
+}
+
 static int preview(struct job *j, struct sli_node *node, const struct sl_export_settings *settings,
                    const struct sl_export_request *request)
 {
     struct sl_err err = {0};
-    sl_rc rc = sl_export_preview(node->exports, settings, request, &j->reply, &err);
+    sl_rc rc = try_store(j, &err);
+    if (rc == SL_OK) {
+        rc = sl_export_preview(node->exports, settings, request, &j->reply, &err);
+    }
     if (rc != SL_OK) {
         return sli_fail(&err, rc);
     }

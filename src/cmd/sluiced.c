@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "api/api.h"
+#include "base/crypto.h"
 #include "base/log.h"
 #include "base/stats.h"
 #include "base/str.h"
@@ -300,6 +301,7 @@ int main(int argc, char **argv)
         NULL,
         help_filter,
         NULL};
+    sl_secrets_hide();
     argp_program_version = "sluiced " SL_VERSION;
     argp_err_exit_status = 2;
     options = make_options();

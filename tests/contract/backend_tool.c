@@ -27,6 +27,7 @@
 #define FIELDS_MAX  4
 #define BUDGET      (256u << 20)
 #define PIECE_BYTES 100000u /* of one write into a stream */
+#define PATIENCE_NS INT64_C(30000000000)
 
 struct tool {
     struct sl_backend *be;
@@ -112,8 +113,22 @@ static sl_rc write_all(struct sl_sink *s, const struct sl_buf *b, struct sl_err 
     return SL_OK;
 }
 
+/* Until a part has arrived or failed: an upload that is aborted before has nothing to clear away.
+ */
+static void await_part(struct sl_sink *s, const _Atomic uint64_t *sent)
+{
+    struct sl_clock *clock = sl_clock_real();
+    int64_t begun = sl_clock_mono_ns(clock), now = begun;
+    while (atomic_load(sent) == 0 && now - begun < PATIENCE_NS &&
+           sl_sink_write(s, (struct sl_bytes){0}, NULL) == SL_OK) {
+        now = sl_clock_mono_ns(clock);
+        SL_IGNORE(sl_clock_sleep_until(clock, now + 1000000, NULL), "nothing cancels it");
+    }
+}
+
 static sl_rc stream(struct tool *t, struct sl_err *err)
 {
+    _Atomic uint64_t sent = 0;
     SL_AUTO(sl_buf) b = SL_BUF_EMPTY;
     struct sl_budget *budget = NULL;
     struct sl_part_pool *pool = NULL;
@@ -123,12 +138,15 @@ static sl_rc stream(struct tool *t, struct sl_err *err)
     SL_TRY(sl_budget_new(BUDGET, &budget, err));
     sl_rc rc = sl_part_pool_new(budget, number(t, 3), &pool, err);
     if (rc == SL_OK) {
-        struct sl_stream_opts opts = {.uploaders = t->workers, .parts = pool};
+        struct sl_stream_opts opts = {.uploaders = t->workers, .parts = pool, .sent_bytes = &sent};
         rc = sl_stream_open(t->be, t->field[1], &opts, &s, err);
     }
     if (rc == SL_OK) {
         rc = write_all(s, &b, err);
         if (rc != SL_OK || sl_str_is(t->field[0], "abandon")) {
+            if (b.len > number(t, 3)) {
+                await_part(s, &sent);
+            }
             sl_sink_abort(s);
         } else {
             rc = sl_sink_close(s, &receipt, err);

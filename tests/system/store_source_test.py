@@ -91,6 +91,20 @@ def test_backups_in_s3(bin_dir):
         check(any(k.startswith("lake/x/") and k.endswith(".parquet") for k in store.objects("lake/")), "files in the store")
 
 
+def test_dry_runs_try_the_destination(bin_dir):
+    scratch, (folder, name, _) = fixtures.Scratch(), next(backups())
+    fixtures.unpack(folder / f"backup-{name}.tar.zst", scratch.sub(name))
+    with stores.versitygw() as store:
+        sluice(bin_dir, scratch.path / name, f"{store.place}/x", "--dry-run", env=store.env)
+        done = sluice(bin_dir, scratch.path / name, "s3://nothere/x", "--dry-run", env=store.env, code=1)
+        check("s3://nothere" in done.stderr or "nothere" in done.stderr, done.stderr)
+        done = sluice(bin_dir, scratch.path / name, f"{store.place}/x", "--dry-run", code=1,
+                      env={**store.env, "AWS_SECRET_ACCESS_KEY": "wrong-secret"})
+        check("SignatureDoesNotMatch" in done.stderr and "wrong-secret" not in done.stderr, done.stderr)
+        sluice(bin_dir, scratch.path / name, "s3://nothere/x", "--dry-run",
+               env={**store.env, "EXPORT_SKIP_ACCESS_CHECK": "true"})
+
+
 def test_backups_in_azure_and_google(bin_dir):
     for start in (stores.azurite, stores.fake_gcs):
         with start() as store:
