@@ -7,6 +7,7 @@ pyarrow, with both. Values are made here; nothing of the node's own output is ta
 import asyncio
 import contextlib
 import datetime
+import io
 import json
 import pathlib
 import struct
@@ -33,6 +34,7 @@ from weaviate.exceptions import (InsufficientPermissionsError, UnexpectedStatusC
 from weaviate.export.export import ExportFileFormat, ExportStatus, ExportStorage  # noqa: E402
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "lib"))
+import stores  # noqa: E402
 from node import Node, check, equal, run  # noqa: E402
 
 UTC = datetime.timezone.utc
@@ -582,6 +584,26 @@ def test_exports_as_the_documentation_shows(bin_dir):
                backend=ExportStorage.FILESYSTEM)
         raises(UnexpectedStatusCodeError, "404", client.export.cancel, export_id="unknown",
                backend=ExportStorage.FILESYSTEM)
+
+
+def test_exports_to_stores(bin_dir):
+    for start, backend in ((stores.versitygw, ExportStorage.S3), (stores.fake_gcs, ExportStorage.GCS),
+                           (stores.azurite, ExportStorage.AZURE)):
+        with start() as store, connected(bin_dir, EXPORT_DEFAULT_PATH="weekly", **store.env) as (client, node):
+            c = client.collections.create("Articles")
+            equal(c.data.insert_many([DataObject({"n": n}, id_of(n), vector=[n, 1.0]) for n in range(50)]).errors, {})
+            result = client.export.create(export_id="mine", backend=backend, file_format=ExportFileFormat.PARQUET,
+                                          wait_for_completion=True)
+            equal((result.status, result.collections), (ExportStatus.SUCCESS, ["Articles"]), start.__name__)
+            status = client.export.get_status(export_id="mine", backend=backend)
+            equal(status.path, f"{store.place}/weekly/mine")
+            equal([s.objects_exported for s in status.shard_status["Articles"].values()], [50])
+            check(client.export.cancel(export_id="mine", backend=backend) is False, "it was finished")
+            found = store.objects("weekly/mine/")
+            rows = [r for k, v in found.items() if k.endswith(".parquet") for r in pq.read_table(io.BytesIO(v)).to_pylist()]
+            equal(sorted(r["id"] for r in rows), sorted(str(id_of(n)) for n in range(50)), start.__name__)
+            check("weekly/mine/export_metadata.json" in found, sorted(found))
+            check(not any(store.env.get("AWS_SECRET_ACCESS_KEY", "\0") in line for line in node.log), "a secret in the log")
 
 
 def test_a_running_export_is_canceled(bin_dir):
