@@ -21,5 +21,14 @@ static inline bool sli_key_has_prefix(struct sl_str key, struct sl_str prefix)
     return key.len >= prefix.len &&
            (prefix.len == 0 || memcmp(key.ptr, prefix.ptr, prefix.len) == 0);
 }
+/* What of name comes after prefix; false: nothing does, or it begins otherwise. A view of name. */
+static inline bool sli_key_cut(struct sl_str name, struct sl_str prefix, struct sl_str *ret)
+{
+    if (!sli_key_has_prefix(name, prefix)) {
+        return false;
+    }
+    *ret = (struct sl_str){name.ptr + prefix.len, name.len - prefix.len};
+    return ret->len > 0;
+}
 
 #endif

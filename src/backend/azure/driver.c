@@ -290,16 +290,6 @@ static void listing_fini(struct listing *l)
     sl_buf_fini(&l->before);
 }
 
-static bool listing_cut(const struct listing *l, struct sl_str *ret)
-{
-    struct sl_str name = sl_buf_str(&l->name);
-    if (!sli_key_has_prefix(name, l->cut)) {
-        return false;
-    }
-    *ret = (struct sl_str){name.ptr + l->cut.len, name.len - l->cut.len};
-    return ret->len > 0;
-}
-
 static sl_rc on_blob(void *arg, struct sl_str path, struct sl_str text, struct sl_err *err)
 {
     struct listing *l = arg;
@@ -321,7 +311,8 @@ static sl_rc on_blob(void *arg, struct sl_str path, struct sl_str text, struct s
                    : SL_FAIL(err, SL_EIO, "list: a blob with the size \"%.*s\"",
                              (int)SL_MIN(text.len, 40u), text.ptr);
     }
-    if (sl_str_is(path, "EnumerationResults/Blobs/Blob") && !l->is_folder && listing_cut(l, &key)) {
+    if (sl_str_is(path, "EnumerationResults/Blobs/Blob") && !l->is_folder &&
+        sli_key_cut(sl_buf_str(&l->name), l->cut, &key)) {
         return l->fn(l->arg, key, l->size, err);
     }
     return SL_OK;
@@ -352,7 +343,8 @@ static sl_rc on_folder(void *arg, struct sl_str path, struct sl_str text, struct
     sl_buf_add_str(&l->name, (struct sl_str){text.ptr, text.len - 1});
     SL_TRY(sl_buf_done(&l->name, err));
     /* Emulators tell a folder again on the next page. */
-    if (!listing_cut(l, &name) || sl_str_eq(sl_buf_str(&l->name), sl_buf_str(&l->before))) {
+    if (!sli_key_cut(sl_buf_str(&l->name), l->cut, &name) ||
+        sl_str_eq(sl_buf_str(&l->name), sl_buf_str(&l->before))) {
         return SL_OK;
     }
     SL_TRY(l->fn(l->arg, name, 0, err));

@@ -520,16 +520,6 @@ static sl_rc take_name(struct listing *l, struct sl_str text, struct sl_err *err
     return is_good ? SL_OK : SL_FAIL(err, SL_EIO, "list: a name that is not encoded as asked for");
 }
 
-static bool cut_name(const struct listing *l, struct sl_str *ret)
-{
-    struct sl_str name = sl_buf_str(&l->name);
-    if (!sli_key_has_prefix(name, l->cut)) {
-        return false;
-    }
-    *ret = (struct sl_str){name.ptr + l->cut.len, name.len - l->cut.len};
-    return ret->len > 0;
-}
-
 static sl_rc on_object(void *arg, struct sl_str path, struct sl_str text, struct sl_err *err)
 {
     struct listing *l = arg;
@@ -544,8 +534,8 @@ static sl_rc on_object(void *arg, struct sl_str path, struct sl_str text, struct
                              (int)SL_MIN(text.len, 40u), text.ptr);
     }
     /* A name that ends in '/' is the mark of a folder that consoles make, no object of anybody. */
-    if (sl_str_is(path, "ListBucketResult/Contents") && cut_name(l, &key) &&
-        key.ptr[key.len - 1] != '/') {
+    if (sl_str_is(path, "ListBucketResult/Contents") &&
+        sli_key_cut(sl_buf_str(&l->name), l->cut, &key) && key.ptr[key.len - 1] != '/') {
         return l->fn(l->arg, key, l->size, err);
     }
     return SL_OK;
@@ -577,7 +567,8 @@ static sl_rc on_folder(void *arg, struct sl_str path, struct sl_str text, struct
     }
     SL_TRY(take_name(l, text, err));
     l->name.len -= sl_str_ends(sl_buf_str(&l->name), "/");
-    if (!cut_name(l, &name) || sl_str_eq(sl_buf_str(&l->name), sl_buf_str(&l->before))) {
+    if (!sli_key_cut(sl_buf_str(&l->name), l->cut, &name) ||
+        sl_str_eq(sl_buf_str(&l->name), sl_buf_str(&l->before))) {
         return SL_OK; /* some servers tell a folder again on the next page */
     }
     SL_TRY(l->fn(l->arg, name, 0, err));
