@@ -651,14 +651,29 @@ static void a_taken_port_is_told(void **state)
     assert_null(second);
 }
 
-static void ipv6_is_listened_on(void **state)
+/* Can this machine bind ::1 at all? Asked without our code. */
+static bool has_ipv6(void)
+{
+    struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_addr = in6addr_loopback};
+    int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    bool can = fd >= 0 && bind(fd, (const struct sockaddr *)&any, sizeof any) == 0;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return can;
+}
+
+static void ipv6_is_listened_on_or_told(void **state)
 {
     struct server *s = *state;
     s->node->opts.host = "::1";
     sl_rc rc = sl_api_start(&s->node->opts, &s->api, &s->node->err);
-    if (rc != SL_OK) {
-        skip(); /* a machine without IPv6 */
+    if (!has_ipv6()) {
+        assert_int_equal(rc, SL_EINVAL);
+        assert_non_null(strstr(s->node->err.text, "::1"));
+        return;
     }
+    assert_int_equal(rc, SL_OK);
     struct sockaddr_in6 at = {.sin6_family = AF_INET6, .sin6_port = htons(sl_api_port(s->api))};
     at.sin6_addr = in6addr_loopback;
     s->a.fd = socket(AF_INET6, SOCK_STREAM, 0);
@@ -731,7 +746,7 @@ int main(void)
         SERVER_TEST(a_thousand_idle_connections_are_cheap),
         SERVER_TEST(more_waiting_requests_than_the_queue_holds_are_refused),
         SERVER_TEST(a_taken_port_is_told),
-        SERVER_TEST(ipv6_is_listened_on),
+        SERVER_TEST(ipv6_is_listened_on_or_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
