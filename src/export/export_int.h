@@ -136,7 +136,7 @@ void sli_plan_json(const struct sli_job *job, struct sl_buf *out);
 void sli_file_name(const struct sli_job *job, const struct sli_range *range, struct sl_buf *out);
 uint32_t sli_range_count(uint64_t objects, uint32_t parallelism);
 /* row.c */
-extern const struct sl_pq_column sli_columns[];
+extern const struct sl_pq_node sli_columns[];
 extern const uint32_t sli_column_count;
 sl_rc sli_row_put(struct sl_pq_writer *w, const struct sl_object *obj, enum sl_timestamp_unit unit,
                   struct sl_buf *scratch, _Atomic uint64_t *nonfinite, struct sl_err *err);

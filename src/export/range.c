@@ -7,8 +7,7 @@
 #define COUNTED_ROWS   64 /* shared counters are touched once for so many rows */
 
 static sl_rc open_writer(struct sli_job *job, const struct sli_range *range,
-                         struct sl_pq_column *columns, struct sl_pq_writer **ret,
-                         struct sl_err *err)
+                         struct sl_pq_node *columns, struct sl_pq_writer **ret, struct sl_err *err)
 {
     SL_AUTO(sl_buf) name = SL_BUF_EMPTY;
     SL_AUTO(sl_buf) key = SL_BUF_EMPTY;
@@ -24,12 +23,13 @@ static sl_rc open_writer(struct sli_job *job, const struct sli_range *range,
     SL_TRY(sl_stream_open(job->backend, sl_buf_str(&key), &stream, &sink, err));
     memcpy(columns, sli_columns, sli_column_count * sizeof(*columns));
     for (uint32_t i = 0; job->settings.is_json_annotated && i < sli_column_count; i++) {
-        bool is_json = columns[i].is_optional && strcmp(columns[i].name, "vector") != 0;
+        bool is_json =
+            columns[i].repetition == SL_PQ_OPTIONAL && strcmp(columns[i].name, "vector") != 0;
         columns[i].annotation = is_json ? SL_PQ_JSON : columns[i].annotation;
     }
     bool is_small = job->settings.compression == SL_COMPRESSION_SMALL;
-    struct sl_pq_opts opts = {.columns = columns,
-                              .column_count = sli_column_count,
+    struct sl_pq_opts opts = {.nodes = columns,
+                              .node_count = sli_column_count,
                               .zstd_level = is_small ? 3 : 1,
                               .is_huffman_off = is_small,
                               .group_bytes = job->group_bytes,
@@ -89,7 +89,7 @@ static void count_rows(struct sli_job *job, struct sli_shard_job *shard, uint64_
 }
 
 static sl_rc copy_rows(struct sli_job *job, const struct sli_range *range, struct sl_cursor *cur,
-                       struct sl_pq_column *columns, struct sl_pq_writer **w, bool *ret_is_scan,
+                       struct sl_pq_node *columns, struct sl_pq_writer **w, bool *ret_is_scan,
                        struct sl_err *err)
 {
     SL_AUTO(sl_buf) scratch = SL_BUF_EMPTY;
@@ -124,7 +124,7 @@ sl_rc sli_range_run(struct sli_job *job, const struct sli_range *range,
 {
     SL_AUTO_PTR(sl_cursor) cur = NULL;
     SL_AUTO_PTR(sl_pq_writer) w = NULL;
-    struct sl_pq_column columns[8];
+    struct sl_pq_node columns[8];
     sl_assert(sli_column_count <= SL_COUNT_OF(columns));
     *ret = (struct sli_range_outcome){.is_scan = true};
     SL_TRY(job->frozen->ops->cursor(job->frozen, &job->shards[range->shard_idx].shard, &range->key,

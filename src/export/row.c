@@ -5,18 +5,21 @@
 
 enum { ID, CREATED, UPDATED, VECTOR, NAMED, MULTI, PROPERTIES, COLUMN_COUNT };
 
-const struct sl_pq_column sli_columns[] = {
-    [ID] = {"id", SL_PQ_BYTE_ARRAY, false, SL_PQ_STRING, SL_PQ_STATS_FULL, SL_PQ_ZSTD},
-    [CREATED] = {"creation_time", SL_PQ_INT64, false, SL_PQ_INT_64, SL_PQ_STATS_FULL, SL_PQ_ZSTD},
-    [UPDATED] = {"update_time", SL_PQ_INT64, false, SL_PQ_INT_64, SL_PQ_STATS_FULL, SL_PQ_ZSTD},
-    [VECTOR] = {"vector", SL_PQ_BYTE_ARRAY, true, SL_PQ_NONE, SL_PQ_STATS_NULLS,
-                SL_PQ_ZSTD_HUFFMAN},
-    [NAMED] = {"named_vectors", SL_PQ_BYTE_ARRAY, true, SL_PQ_NONE, SL_PQ_STATS_NULLS,
-               SL_PQ_ZSTD_HUFFMAN},
-    [MULTI] = {"multi_vectors", SL_PQ_BYTE_ARRAY, true, SL_PQ_NONE, SL_PQ_STATS_NULLS,
-               SL_PQ_ZSTD_HUFFMAN},
-    [PROPERTIES] = {"properties", SL_PQ_BYTE_ARRAY, true, SL_PQ_NONE, SL_PQ_STATS_NULLS,
-                    SL_PQ_ZSTD},
+const struct sl_pq_node sli_columns[] = {
+    [ID] = {"id", SL_PQ_BYTE_ARRAY, SL_PQ_REQUIRED, SL_PQ_STRING, SL_PQ_STATS_FULL, SL_PQ_ZSTD, 0,
+            0, 0},
+    [CREATED] = {"creation_time", SL_PQ_INT64, SL_PQ_REQUIRED, SL_PQ_INT_64, SL_PQ_STATS_FULL,
+                 SL_PQ_ZSTD, 0, 0, 0},
+    [UPDATED] = {"update_time", SL_PQ_INT64, SL_PQ_REQUIRED, SL_PQ_INT_64, SL_PQ_STATS_FULL,
+                 SL_PQ_ZSTD, 0, 0, 0},
+    [VECTOR] = {"vector", SL_PQ_BYTE_ARRAY, SL_PQ_OPTIONAL, SL_PQ_NONE, SL_PQ_STATS_NULLS,
+                SL_PQ_ZSTD_HUFFMAN, 0, 0, 0},
+    [NAMED] = {"named_vectors", SL_PQ_BYTE_ARRAY, SL_PQ_OPTIONAL, SL_PQ_NONE, SL_PQ_STATS_NULLS,
+               SL_PQ_ZSTD_HUFFMAN, 0, 0, 0},
+    [MULTI] = {"multi_vectors", SL_PQ_BYTE_ARRAY, SL_PQ_OPTIONAL, SL_PQ_NONE, SL_PQ_STATS_NULLS,
+               SL_PQ_ZSTD_HUFFMAN, 0, 0, 0},
+    [PROPERTIES] = {"properties", SL_PQ_BYTE_ARRAY, SL_PQ_OPTIONAL, SL_PQ_NONE, SL_PQ_STATS_NULLS,
+                    SL_PQ_ZSTD, 0, 0, 0},
 };
 const uint32_t sli_column_count = COLUMN_COUNT;
 _Static_assert(SL_COUNT_OF(sli_columns) == COLUMN_COUNT, "one definition per column");

@@ -22,7 +22,7 @@ struct sli_memory_plan sli_memory_plan(uint64_t memory_bytes, uint32_t worker_co
                                        uint64_t part_bytes_min)
 {
     struct sl_pq_opts least = {
-        .columns = sli_columns, .column_count = sli_column_count, .group_bytes = GROUP_MIN};
+        .nodes = sli_columns, .node_count = sli_column_count, .group_bytes = GROUP_MIN};
     uint64_t room = (memory_bytes - memory_bytes / 4) / sl_pq_memory_bound(&least);
     uint64_t part_min = SL_MAX(part_bytes_min, (uint64_t)PART_MIN);
     struct sli_memory_plan plan;

@@ -10,10 +10,12 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
-#define PROBE_LEN (128 * 1024) /* one Zstd block */
+#define PROBE_LEN     (128 * 1024) /* one Zstd block */
+#define HUFFMAN_LEAST (32 * 1024)
 
 struct sli_codec {
     ZSTD_CCtx *plain, *huffman; /* huffman is NULL when columns of that profile use plain */
+    struct sl_buf split;        /* the page of sli_codec_split */
 };
 
 void sli_codec_free(struct sli_codec *c)
@@ -21,6 +23,7 @@ void sli_codec_free(struct sli_codec *c)
     if (c != NULL) {
         ZSTD_freeCCtx(c->plain);
         ZSTD_freeCCtx(c->huffman);
+        sl_buf_fini(&c->split);
         sl_free(c);
     }
 }
@@ -135,6 +138,49 @@ sl_rc sli_codec_new(const struct sl_pq_opts *opts, struct sli_codec **ret, struc
     return SL_OK;
 }
 
+typedef uint8_t lanes __attribute__((vector_size(16)));
+#define EVEN(a, b) \
+    __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
+#define ODD(a, b) \
+    __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
+
+/* Byte k of every float to plane k. The even bytes of the even bytes are plane 0, and so on. */
+static void split_floats(const uint8_t *from, size_t count, uint8_t *to)
+{
+    size_t i = 0;
+    for (; i + 16 <= count; i += 16) {
+        lanes v[4];
+        memcpy(v, from + i * 4, sizeof(v));
+        lanes even_low = EVEN(v[0], v[1]), even_high = EVEN(v[2], v[3]);
+        lanes odd_low = ODD(v[0], v[1]), odd_high = ODD(v[2], v[3]);
+        lanes planes[4] = {EVEN(even_low, even_high), EVEN(odd_low, odd_high),
+                           ODD(even_low, even_high), ODD(odd_low, odd_high)};
+        for (size_t k = 0; k < 4; k++) {
+            memcpy(to + k * count + i, &planes[k], sizeof(planes[k]));
+        }
+    }
+    for (; i < count; i++) {
+        for (size_t k = 0; k < 4; k++) {
+            to[k * count + i] = from[i * 4 + k];
+        }
+    }
+}
+
+sl_rc sli_codec_split(struct sli_codec *c, struct sl_bytes levels, struct sl_bytes floats,
+                      struct sl_bytes *ret, struct sl_err *err)
+{
+    sl_buf_clear(&c->split);
+    sl_buf_add(&c->split, levels);
+    uint8_t *planes = sl_buf_reserve(&c->split, floats.len);
+    if (planes == NULL) {
+        return SL_NOMEM(err);
+    }
+    split_floats(floats.ptr, floats.len / 4, planes);
+    c->split.len += floats.len;
+    *ret = sl_buf_view(&c->split);
+    return SL_OK;
+}
+
 size_t sli_codec_bound(size_t raw_len)
 {
     return ZSTD_compressBound(raw_len);
@@ -143,7 +189,9 @@ size_t sli_codec_bound(size_t raw_len)
 sl_rc sli_codec_compress(struct sli_codec *c, enum sl_pq_codec_profile profile, struct sl_bytes raw,
                          uint8_t *out, size_t *ret_len, struct sl_err *err)
 {
-    ZSTD_CCtx *ctx = profile == SL_PQ_ZSTD_HUFFMAN && c->huffman != NULL ? c->huffman : c->plain;
+    /* Tables of Huffman codes cost more than they save in small pages. */
+    bool is_huffman = profile != SL_PQ_ZSTD && c->huffman != NULL && raw.len >= HUFFMAN_LEAST;
+    ZSTD_CCtx *ctx = is_huffman ? c->huffman : c->plain;
     size_t len = ZSTD_compress2(ctx, out, ZSTD_compressBound(raw.len), raw.ptr, raw.len);
     if (ZSTD_isError(len)) {
         return told(len, err);

@@ -15,9 +15,40 @@ struct sli_slab {
     uint8_t data[];
 };
 
-void sli_column_init(struct sli_column *c, const struct sl_pq_column *def)
+/* Walks the nodes in depth-first order with a stack of the groups that are open. */
+void sli_columns_init(const struct sl_pq_opts *opts, struct sli_column *columns)
 {
-    *c = (struct sli_column){.def = def};
+    const struct sl_pq_node *open[SL_PQ_DEPTH_MAX];
+    uint32_t left[SL_PQ_DEPTH_MAX]; /* children to come */
+    uint32_t depth = 0, count = 0, small = 0;
+    for (uint32_t i = 0; i < opts->node_count; i++) {
+        const struct sl_pq_node *node = &opts->nodes[i];
+        sl_assert(depth < SL_PQ_DEPTH_MAX);
+        open[depth] = node;
+        if (node->type == SL_PQ_GROUP) {
+            sl_assert(node->child_count > 0);
+            left[depth++] = node->child_count;
+            continue;
+        }
+        struct sli_column *c = &columns[count++];
+        *c = (struct sli_column){.def = node, .depth = depth + 1, .page_bytes = SLI_PAGE_BYTES};
+        memcpy(c->path, open, c->depth * sizeof(*open));
+        for (uint32_t d = 0; d < c->depth; d++) {
+            c->max_rep = (uint8_t)(c->max_rep + (open[d]->repetition == SL_PQ_REPEATED));
+            c->max_def = (uint8_t)(c->max_def + (open[d]->repetition != SL_PQ_REQUIRED));
+        }
+        small += node->profile == SL_PQ_ZSTD;
+        while (depth > 0 && --left[depth - 1] == 0) {
+            depth--;
+        }
+    }
+    sl_assert(depth == 0);
+    size_t share = SL_MIN(SLI_PAGES_BYTES / SL_MAX(small, 1U), SLI_PAGE_BYTES);
+    for (uint32_t i = 0; i < count; i++) {
+        if (columns[i].def->profile == SL_PQ_ZSTD) {
+            columns[i].page_bytes = SL_MAX(share, (size_t)SLI_PAGE_BYTES_LEAST);
+        }
+    }
 }
 
 static void free_slabs(struct sli_slab *s)
@@ -32,6 +63,8 @@ static void free_slabs(struct sli_slab *s)
 void sli_column_fini(struct sli_column *c)
 {
     sl_buf_fini(&c->page);
+    sl_buf_fini(&c->levels);
+    sl_free(c->runs);
     sl_buf_fini(&c->min.text);
     sl_buf_fini(&c->max.text);
     sl_buf_fini(&c->group_min.text);
@@ -59,7 +92,7 @@ void *sli_grow(void *array, uint32_t count, uint32_t *cap, size_t size)
 
 bool sli_column_is_page_full(const struct sli_column *c)
 {
-    return c->page.len >= SLI_PAGE_BYTES + SLI_LEVELS_MAX || c->page_rows >= SLI_PAGE_ROWS_MAX;
+    return c->page.len >= c->page_bytes + SLI_LEVELS_ROOM || c->page_rows >= SLI_PAGE_ROWS_MAX;
 }
 
 sl_rc sli_column_open_page(struct sli_column *c, struct sl_err *err)
@@ -68,10 +101,10 @@ sl_rc sli_column_open_page(struct sli_column *c, struct sl_err *err)
         sl_buf_fini(&c->page);
     }
     sl_buf_clear(&c->page);
-    if (sl_buf_reserve(&c->page, SLI_LEVELS_MAX) == NULL) {
+    if (sl_buf_reserve(&c->page, SLI_LEVELS_ROOM) == NULL) {
         return SL_NOMEM(err);
     }
-    c->page.len = SLI_LEVELS_MAX;
+    c->page.len = SLI_LEVELS_ROOM;
     return SL_OK;
 }
 
@@ -121,6 +154,11 @@ static void reuse_slabs(struct sli_column *c)
     c->slabs = c->slab_last = NULL;
 }
 
+int32_t sli_column_encoding(const struct sli_column *c)
+{
+    return c->def->profile == SL_PQ_SPLIT ? SLI_ENCODING_SPLIT : SLI_ENCODING_PLAIN;
+}
+
 static void write_header(const struct sli_column *c, size_t raw_len, size_t stored_len,
                          uint32_t crc, struct sl_buf *out)
 {
@@ -130,48 +168,70 @@ static void write_header(const struct sli_column *c, size_t raw_len, size_t stor
     sli_thrift_i32(&t, 3, (int32_t)stored_len);
     sli_thrift_i32(&t, 4, (int32_t)crc); /* the format has no unsigned integers */
     sli_thrift_struct(&t, 5);
-    sli_thrift_i32(&t, 1, (int32_t)c->page_rows);
-    sli_thrift_i32(&t, 2, SLI_ENCODING_PLAIN);
+    sli_thrift_i32(&t, 1, (int32_t)c->page_entries);
+    sli_thrift_i32(&t, 2, sli_column_encoding(c));
     sli_thrift_i32(&t, 3, SLI_ENCODING_RLE);
     sli_thrift_i32(&t, 4, SLI_ENCODING_RLE);
     sli_thrift_end(&t);
     sli_thrift_end(&t);
 }
 
-static struct sl_bytes bound_view(const struct sli_column *c, const struct sli_bound *b)
+static bool is_text(const struct sli_column *c)
 {
-    return c->def->type == SL_PQ_INT64 ? SL_BYTES(b->bytes, 8) : sl_buf_view(&b->text);
+    return c->def->type == SL_PQ_BYTE_ARRAY || c->def->type == SL_PQ_FIXED;
 }
 
-/* Signed order of INT64, byte order of BYTE_ARRAY: the TYPE_ORDER of both. */
+static struct sl_bytes bound_view(const struct sli_column *c, const struct sli_bound *b)
+{
+    if (is_text(c)) {
+        return sl_buf_view(&b->text);
+    }
+    return SL_BYTES(b->bytes, c->def->type == SL_PQ_BOOLEAN ? 1 : 8);
+}
+
+/* TYPE_ORDER: signed INT64, bytes of BYTE_ARRAY and FIXED, numbers of DOUBLE. */
 static bool is_less(const struct sli_column *c, const struct sli_bound *a,
                     const struct sli_bound *b)
 {
-    if (c->def->type == SL_PQ_INT64) {
-        int64_t x = 0, y = 0;
+    if (is_text(c)) {
+        return sl_bytes_cmp(sl_buf_view(&a->text), sl_buf_view(&b->text)) < 0;
+    }
+    if (c->def->type == SL_PQ_BOOLEAN) {
+        return a->bytes[0] < b->bytes[0];
+    }
+    if (c->def->type == SL_PQ_DOUBLE) {
+        double x = 0, y = 0;
         memcpy(&x, a->bytes, 8);
         memcpy(&y, b->bytes, 8);
         return x < y;
     }
-    return sl_bytes_cmp(sl_buf_view(&a->text), sl_buf_view(&b->text)) < 0;
+    int64_t x = 0, y = 0;
+    memcpy(&x, a->bytes, 8);
+    memcpy(&y, b->bytes, 8);
+    return x < y;
 }
 
 static void copy_bound(struct sli_bound *to, const struct sli_bound *from)
 {
     memcpy(to->bytes, from->bytes, 8);
+    to->is_cut = from->is_cut;
     sl_buf_clear(&to->text);
     sl_buf_add(&to->text, sl_buf_view(&from->text));
 }
 
+/* An equal beginning: a longer value lies above, a whole one is the exact minimum. */
 static sl_rc merge_bounds(struct sli_column *c, struct sl_err *err)
 {
     if (!c->has_bounds) {
         return SL_OK;
     }
-    if (!c->group_has_bounds || is_less(c, &c->min, &c->group_min)) {
+    bool is_first = !c->group_has_bounds;
+    if (is_first || is_less(c, &c->min, &c->group_min) ||
+        (!c->min.is_cut && !is_less(c, &c->group_min, &c->min))) {
         copy_bound(&c->group_min, &c->min);
     }
-    if (!c->group_has_bounds || is_less(c, &c->group_max, &c->max)) {
+    if (is_first || is_less(c, &c->group_max, &c->max) ||
+        (c->max.is_cut && !is_less(c, &c->max, &c->group_max))) {
         copy_bound(&c->group_max, &c->max);
     }
     c->group_has_bounds = true;
@@ -179,13 +239,64 @@ static sl_rc merge_bounds(struct sli_column *c, struct sl_err *err)
     return sl_buf_done(&c->group_max.text, err);
 }
 
-static void keep_bound(struct sli_column *c, bool has, const struct sli_bound *b, size_t *ret_at,
-                       size_t *ret_len)
+/* Is there room above this character of valid UTF-8 for one of the same length? Then makes it. */
+static bool raise_char(uint8_t *at, size_t len)
 {
-    struct sl_bytes view = has ? bound_view(c, b) : SL_BYTES(NULL, 0);
+    if (len == 1 && at[0] < 0x7F) {
+        at[0]++;
+        return true;
+    }
+    for (size_t i = len; len > 1 && i-- > 1;) {
+        if (at[i] < 0xBF) {
+            at[i]++; /* U+D7FF is followed by surrogates, but no bound needs to be a character */
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The beginning of the maximum becomes a value above all that begin so; false: there is none. */
+static bool raise_bound(struct sl_buf *text)
+{
+    while (text->len > 0) {
+        size_t from = text->len - 1;
+        while (from > 0 && (text->ptr[from] & 0xC0) == 0x80) {
+            from--;
+        }
+        if (raise_char(text->ptr + from, text->len - from)) {
+            return true;
+        }
+        text->len = from;
+    }
+    return false;
+}
+
+static void keep_bytes(struct sli_column *c, struct sl_bytes view, size_t *ret_at, size_t *ret_len)
+{
     *ret_at = c->bounds.len;
     *ret_len = view.len;
     sl_buf_add(&c->bounds, view);
+}
+
+static void keep_bound(struct sli_column *c, bool has, const struct sli_bound *b, size_t *ret_at,
+                       size_t *ret_len)
+{
+    keep_bytes(c, has ? bound_view(c, b) : SL_BYTES(NULL, 0), ret_at, ret_len);
+}
+
+/* The same of a maximum: false when nothing lies above a cut one. */
+static bool keep_max(struct sli_column *c, bool has, const struct sli_bound *b, size_t *ret_at,
+                     size_t *ret_len)
+{
+    keep_bound(c, has, b, ret_at, ret_len);
+    if (!has || !b->is_cut || c->bounds.is_failed) {
+        return has;
+    }
+    struct sl_buf last = {.ptr = c->bounds.ptr + *ret_at, .len = *ret_len, .cap = *ret_len};
+    bool is_raised = raise_bound(&last);
+    *ret_len = last.len;
+    c->bounds.len = *ret_at + last.len;
+    return is_raised;
 }
 
 static sl_rc add_entry(struct sli_column *c, uint32_t stored_size, struct sl_err *err)
@@ -200,24 +311,51 @@ static sl_rc add_entry(struct sli_column *c, uint32_t stored_size, struct sl_err
     *e = (struct sli_page_entry){.stored_size = stored_size,
                                  .first_row = c->group_rows,
                                  .null_count = c->page_nulls,
-                                 .row_count = c->page_rows};
+                                 .entry_count = c->page_entries};
     keep_bound(c, c->has_bounds, &c->min, &e->min_at, &e->min_len);
-    keep_bound(c, c->has_bounds, &c->max, &e->max_at, &e->max_len);
+    bool has_max = keep_max(c, c->has_bounds, &c->max, &e->max_at, &e->max_len);
+    bool is_null = c->page_nulls == c->page_entries;
+    c->group_has_index = (c->page_count == 0 || c->group_has_index) && (has_max || is_null);
     c->entry_count++;
     return sl_buf_done(&c->bounds, err);
 }
 
-/* The page's bytes as they are compressed: levels right in front of the body. */
-static struct sl_bytes page_body(struct sli_column *c)
+static void add_levels(struct sli_column *c)
 {
-    if (!c->def->is_optional) {
-        return SL_BYTES(c->page.ptr + SLI_LEVELS_MAX, c->page.len - SLI_LEVELS_MAX);
+    sl_buf_clear(&c->levels);
+    if (c->max_rep > 0) {
+        sli_levels_write(c->runs, c->run_count, true, c->max_rep, &c->levels);
     }
-    uint8_t levels[SLI_LEVELS_MAX];
-    size_t len = sli_levels_write(c->present, c->page_rows, levels);
-    uint8_t *start = c->page.ptr + SLI_LEVELS_MAX - len;
-    memcpy(start, levels, len);
-    return SL_BYTES(start, c->page.len - SLI_LEVELS_MAX + len);
+    if (c->max_def > 0) {
+        sli_levels_write(c->runs, c->run_count, false, c->max_def, &c->levels);
+    }
+}
+
+/* The page's bytes as they are compressed: levels right in front of the values. */
+static sl_rc page_body(struct sli_column *c, struct sli_codec *codec, struct sl_bytes *ret,
+                       struct sl_err *err)
+{
+    add_levels(c);
+    SL_TRY(sl_buf_done(&c->levels, err));
+    struct sl_bytes levels = sl_buf_view(&c->levels);
+    size_t len = c->page.len - SLI_LEVELS_ROOM;
+    if (c->def->profile == SL_PQ_SPLIT) {
+        return sli_codec_split(codec, levels, SL_BYTES(c->page.ptr + SLI_LEVELS_ROOM, len), ret,
+                               err);
+    }
+    size_t room = SLI_LEVELS_ROOM;
+    if (levels.len > room) { /* lists of small values only */
+        if (sl_buf_reserve(&c->page, levels.len - room) == NULL) {
+            return SL_NOMEM(err);
+        }
+        memmove(c->page.ptr + levels.len, c->page.ptr + room, len);
+        room = levels.len;
+    }
+    if (levels.len > 0) {
+        memcpy(c->page.ptr + room - levels.len, levels.ptr, levels.len);
+    }
+    *ret = SL_BYTES(c->page.ptr + room - levels.len, levels.len + len);
+    return SL_OK;
 }
 
 sl_rc sli_column_close_page(struct sli_column *c, struct sli_codec *codec, struct sl_err *err)
@@ -226,8 +364,12 @@ sl_rc sli_column_close_page(struct sli_column *c, struct sli_codec *codec, struc
         return SL_OK;
     }
     SL_TRY(sl_buf_done(&c->page, err));
-    struct sl_bytes raw = page_body(c);
-    sl_assert(raw.len <= SLI_PAGE_RAW_MAX);
+    struct sl_bytes raw = {0};
+    SL_TRY(page_body(c, codec, &raw, err));
+    if (raw.len > SLI_PAGE_RAW_MAX) {
+        return SL_FAIL(err, SL_ETOOBIG, "column %s: a page of %zu bytes; at most %d fit",
+                       c->def->name, raw.len, SLI_PAGE_RAW_MAX);
+    }
     uint8_t *at = slab_room(c, sli_codec_bound(raw.len));
     struct sli_page *grown = sli_grow(c->pages, c->page_count, &c->page_cap, sizeof(*c->pages));
     if (at == NULL || grown == NULL) {
@@ -248,8 +390,9 @@ sl_rc sli_column_close_page(struct sli_column *c, struct sli_codec *codec, struc
     c->page_count++;
     c->group_raw += raw.len + page->header_len;
     c->group_rows += c->page_rows;
+    c->group_entries += c->page_entries;
     c->group_nulls += c->page_nulls;
-    c->page_rows = c->page_nulls = 0;
+    c->page_rows = c->page_entries = c->page_nulls = c->run_count = 0;
     c->has_bounds = false;
     return sli_column_open_page(c, err);
 }
@@ -264,14 +407,20 @@ sl_rc sli_column_flush(struct sli_column *c, struct sl_sink *sink, uint64_t *off
     }
     c->chunks = grown;
     struct sli_chunk *chunk = &c->chunks[c->chunk_count];
-    *chunk = (struct sli_chunk){.offset = *offset,
-                                .raw_size = c->group_raw,
-                                .null_count = c->group_nulls,
-                                .row_count = c->group_rows,
-                                .first_page = c->group_first_entry,
-                                .page_count = c->page_count};
+    *chunk =
+        (struct sli_chunk){.offset = *offset,
+                           .raw_size = c->group_raw,
+                           .null_count = c->group_nulls,
+                           .entry_count = c->group_entries,
+                           .first_page = c->group_first_entry,
+                           .page_count = c->page_count,
+                           .has_min = c->group_has_bounds,
+                           .is_min_cut = c->group_min.is_cut,
+                           .is_max_cut = c->group_max.is_cut,
+                           .has_index = c->group_has_index && c->def->stats != SL_PQ_STATS_NULLS};
     keep_bound(c, c->group_has_bounds, &c->group_min, &chunk->min_at, &chunk->min_len);
-    keep_bound(c, c->group_has_bounds, &c->group_max, &chunk->max_at, &chunk->max_len);
+    chunk->has_max =
+        keep_max(c, c->group_has_bounds, &c->group_max, &chunk->max_at, &chunk->max_len);
     SL_TRY(sl_buf_done(&c->bounds, err));
     for (uint32_t i = 0; i < c->page_count; i++) {
         c->entries[c->group_first_entry + i].offset = *offset;
@@ -283,7 +432,7 @@ sl_rc sli_column_flush(struct sli_column *c, struct sl_sink *sink, uint64_t *off
     c->chunk_count++;
     c->group_first_entry = c->entry_count;
     c->page_count = 0;
-    c->group_raw = c->group_rows = c->group_nulls = 0;
+    c->group_raw = c->group_rows = c->group_entries = c->group_nulls = 0;
     c->group_has_bounds = false;
     reuse_slabs(c);
     return SL_OK;

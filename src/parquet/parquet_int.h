@@ -41,27 +41,52 @@ void sli_thrift_struct(struct sli_thrift *t, int16_t field);
 void sli_thrift_end(struct sli_thrift *t); /* ends the innermost struct */
 
 /* ---- format constants of Apache Parquet (parquet.thrift) ---- */
-enum { SLI_TYPE_INT32 = 1, SLI_TYPE_INT64 = 2, SLI_TYPE_BYTE_ARRAY = 6 };
-enum { SLI_ENCODING_PLAIN = 0, SLI_ENCODING_RLE = 3 };
+enum {
+    SLI_TYPE_BOOLEAN = 0,
+    SLI_TYPE_INT32 = 1,
+    SLI_TYPE_INT64 = 2,
+    SLI_TYPE_FLOAT = 4,
+    SLI_TYPE_DOUBLE = 5,
+    SLI_TYPE_BYTE_ARRAY = 6,
+    SLI_TYPE_FIXED = 7,
+};
+enum { SLI_ENCODING_PLAIN = 0, SLI_ENCODING_RLE = 3, SLI_ENCODING_SPLIT = 9 };
 enum { SLI_CODEC_ZSTD = 6 };
-enum { SLI_CONVERTED_UTF8 = 0, SLI_CONVERTED_INT_64 = 18, SLI_CONVERTED_JSON = 19 };
+enum {
+    SLI_CONVERTED_UTF8 = 0,
+    SLI_CONVERTED_LIST = 3,
+    SLI_CONVERTED_TIME_MS = 9,
+    SLI_CONVERTED_TIME_US = 10,
+    SLI_CONVERTED_INT_64 = 18,
+    SLI_CONVERTED_JSON = 19,
+};
 
 /* ---- limits ---- */
 /* Pages of this raw size: below 512 KiB the entropy tables cost ratio, above 1 MiB readers that
  * fetch one row pay more for nothing. A value of this size gets a page of its own. */
 #define SLI_PAGE_BYTES (1024 * 1024)
+/* Other columns than those of vectors share this when they are many, down to the least page: the
+ * open pages of a wide class stay bounded. */
+#define SLI_PAGES_BYTES      (16 * SLI_PAGE_BYTES)
+#define SLI_PAGE_BYTES_LEAST (64 * 1024)
 /* Page sizes are i32; Zstd adds 3 bytes to each 128 KiB block it cannot shrink (48 KiB in all), so
  * the stored size of the largest page fits as well. */
 #define SLI_PAGE_RAW_MAX (INT32_MAX - 65536)
-#define SLI_VALUE_MAX    (SLI_PAGE_RAW_MAX - SLI_LEVELS_MAX - 4)
+#define SLI_VALUE_MAX    (SLI_PAGE_RAW_MAX - SLI_LEVELS_ROOM - 4)
 
 /* ---- levels.c ---- */
 #define SLI_PAGE_ROWS_MAX 20000
-/* Definition levels of one v1 page: 4-byte length, then RLE runs or, where these would be longer,
- * one bit-packed run. present: one bit per row, LSB first. Returns bytes written, <=
- * SLI_LEVELS_MAX. */
-#define SLI_LEVELS_MAX (4 + 5 + SLI_PAGE_ROWS_MAX / 8 + 1)
-size_t sli_levels_write(const uint8_t *present, uint32_t row_count, uint8_t *out);
+struct sli_run { /* entries of equal levels */
+    uint32_t count;
+    uint8_t rep, def;
+};
+/* Appends the levels of one v1 page: 4-byte length, then RLE runs or, where these would be longer,
+ * one bit-packed run. is_rep: the repetition levels of the runs, else the definition levels; max:
+ * the column's highest, >= 1. */
+void sli_levels_write(const struct sli_run *runs, uint32_t run_count, bool is_rep, uint32_t max,
+                      struct sl_buf *out);
+/* Room for levels in front of a page's values: what a flat page needs at most. */
+#define SLI_LEVELS_ROOM (4 + 5 + SLI_PAGE_ROWS_MAX / 8 + 1)
 
 /* ---- codec.c: the only home of libzstd ---- */
 struct sli_codec;
@@ -70,21 +95,25 @@ struct sli_codec;
 sl_rc sli_codec_new(const struct sl_pq_opts *opts, struct sli_codec **ret, struct sl_err *err);
 void sli_codec_free(struct sli_codec *c);
 size_t sli_codec_bound(size_t raw_len); /* room sli_codec_compress needs */
+/* Levels, then the floats split into their four byte planes; valid until the next call. */
+sl_rc sli_codec_split(struct sli_codec *c, struct sl_bytes levels, struct sl_bytes floats,
+                      struct sl_bytes *ret, struct sl_err *err);
 /* One frame with its content size; SL_EINTERNAL when zstd fails. out has sli_codec_bound bytes. */
 sl_rc sli_codec_compress(struct sli_codec *c, enum sl_pq_codec_profile profile, struct sl_bytes raw,
                          uint8_t *out, size_t *ret_len, struct sl_err *err);
 
 /* ---- column.c: one column: open page, compressed pages of the row group, indexes of the file ----
  */
-struct sli_bound {      /* exact min or max of a page, a chunk */
-    uint8_t bytes[8];   /* INT64 */
-    struct sl_buf text; /* BYTE_ARRAY */
+struct sli_bound {      /* min or max of a page, a chunk */
+    uint8_t bytes[8];   /* BOOLEAN, INT64, DOUBLE */
+    struct sl_buf text; /* BYTE_ARRAY, FIXED */
+    bool is_cut;        /* text is the beginning of a longer value */
 };
 struct sli_page_entry {   /* for the indexes; lives as long as the file */
     uint64_t offset;      /* in the file; set when the chunk is written */
     uint32_t stored_size; /* header and payload */
     uint64_t first_row;   /* in its row group */
-    uint32_t null_count, row_count;
+    uint32_t null_count, entry_count;
     size_t min_at, min_len, max_at, max_len; /* in column->bounds; lengths 0 without statistics */
 };
 struct sli_page { /* compressed, waiting in the row group */
@@ -94,28 +123,36 @@ struct sli_page { /* compressed, waiting in the row group */
 };
 struct sli_chunk { /* what the footer says of one column of one row group */
     uint64_t offset, stored_size, raw_size;
-    uint64_t null_count, row_count;
+    uint64_t null_count, entry_count;
     uint32_t first_page, page_count;         /* in column->entries */
     size_t min_at, min_len, max_at, max_len; /* in column->bounds */
+    bool has_min, has_max, is_min_cut, is_max_cut;
+    bool has_index; /* every page with values has min and max */
     uint64_t column_index_at, offset_index_at;
     uint32_t column_index_len, offset_index_len;
 };
 struct sli_slab;
 struct sli_column {
-    const struct sl_pq_column *def;
-    /* Open page: SLI_LEVELS_MAX bytes of room, then the PLAIN body. */
-    struct sl_buf page;
-    uint8_t present[SLI_PAGE_ROWS_MAX / 8 + 1];
-    uint32_t page_rows, page_nulls;
-    bool has_bounds; /* of the open page */
+    const struct sl_pq_node *def;
+    const struct sl_pq_node *path[SL_PQ_DEPTH_MAX]; /* from below the root to the leaf */
+    uint32_t depth;
+    uint8_t max_rep, max_def;
+    size_t page_bytes; /* of values: the page is full */
+    /* Open page: SLI_LEVELS_ROOM bytes of room, then the PLAIN body. */
+    struct sl_buf page, levels;
+    struct sli_run *runs; /* levels of the page; none where both maxima are 0 */
+    uint32_t run_count, run_cap;
+    uint32_t page_rows, page_entries, page_nulls;
+    uint8_t next_rep; /* of the next entry */
+    bool has_bounds;  /* of the open page */
     struct sli_bound min, max;
     /* Row group. */
     struct sli_slab *slabs, *slab_last, *slab_spare;
     struct sli_page *pages;
     uint32_t page_count, page_cap;
     uint64_t group_raw; /* page bodies with levels and headers, uncompressed */
-    uint64_t group_rows, group_nulls;
-    bool group_has_bounds;
+    uint64_t group_rows, group_entries, group_nulls;
+    bool group_has_bounds, group_has_index;
     struct sli_bound group_min, group_max;
     /* File. */
     struct sli_page_entry *entries;
@@ -124,11 +161,13 @@ struct sli_column {
     uint32_t chunk_count, chunk_cap;
     struct sl_buf bounds; /* bytes of all min and max values */
 };
-void sli_column_init(struct sli_column *c, const struct sl_pq_column *def);
+/* Columns of the schema, in order; `columns` has room for sl_pq_column_count. */
+void sli_columns_init(const struct sl_pq_opts *opts, struct sli_column *columns);
 void sli_column_fini(struct sli_column *c);
 /* An empty page; its buffer begins with room for levels, so that both are contiguous when
  * compressed. */
 sl_rc sli_column_open_page(struct sli_column *c, struct sl_err *err);
+int32_t sli_column_encoding(const struct sli_column *c);
 bool sli_column_is_page_full(const struct sli_column *c);
 sl_rc sli_column_close_page(struct sli_column *c, struct sli_codec *codec, struct sl_err *err);
 /* Writes the chunk's pages to the sink at file offset *offset, which advances. */
@@ -144,6 +183,7 @@ struct sli_group {
 struct sli_footer_in {
     const struct sl_pq_opts *opts;
     struct sli_column *columns;
+    uint32_t column_count;
     const struct sli_group *groups;
     uint32_t group_count;
     uint64_t row_count;

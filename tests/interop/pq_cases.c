@@ -50,7 +50,7 @@ static const struct sl_sink_ops file_ops = {
 
 struct spec {
     json_t *json;
-    struct sl_pq_column columns[COLUMNS_MAX];
+    struct sl_pq_node columns[COLUMNS_MAX];
     struct sl_pq_opts opts;
 };
 
@@ -78,10 +78,10 @@ static bool read_spec(const char *line, struct spec *spec)
     json_array_foreach(columns, i, c)
     {
         const char *annotation = text_of(c, "annotation");
-        spec->columns[i] = (struct sl_pq_column){
+        spec->columns[i] = (struct sl_pq_node){
             .name = text_of(c, "name"),
             .type = strcmp(text_of(c, "type"), "int64") == 0 ? SL_PQ_INT64 : SL_PQ_BYTE_ARRAY,
-            .is_optional = json_is_true(json_object_get(c, "optional")),
+            .repetition = json_is_true(json_object_get(c, "optional")),
             .annotation = strcmp(annotation, "string") == 0  ? SL_PQ_STRING
                           : strcmp(annotation, "int64") == 0 ? SL_PQ_INT_64
                           : strcmp(annotation, "json") == 0  ? SL_PQ_JSON
@@ -92,8 +92,8 @@ static bool read_spec(const char *line, struct spec *spec)
                 json_is_true(json_object_get(c, "huffman")) ? SL_PQ_ZSTD_HUFFMAN : SL_PQ_ZSTD};
     }
     spec->opts = (struct sl_pq_opts){
-        .columns = spec->columns,
-        .column_count = (uint32_t)json_array_size(columns),
+        .nodes = spec->columns,
+        .node_count = (uint32_t)json_array_size(columns),
         .zstd_level = (int)json_integer_value(json_object_get(spec->json, "level")),
         .is_huffman_off = json_is_true(json_object_get(spec->json, "huffman_off")),
         .group_bytes = (uint64_t)json_integer_value(json_object_get(spec->json, "group_bytes")),
@@ -107,11 +107,11 @@ static sl_rc put_row(struct sl_pq_writer *w, const struct spec *spec, const char
 {
     json_error_t why;
     json_t *row = json_loads(line, 0, &why);
-    if (json_array_size(row) != spec->opts.column_count) {
+    if (json_array_size(row) != spec->opts.node_count) {
         return SL_FAIL(err, SL_EINVAL, "row %llu: %s", (unsigned long long)sl_pq_writer_rows(w),
                        why.text);
     }
-    for (uint32_t i = 0; i < spec->opts.column_count; i++) {
+    for (uint32_t i = 0; i < spec->opts.node_count; i++) {
         json_t *v = json_array_get(row, i);
         struct sl_str hex = {json_string_value(v), json_string_length(v)};
         sl_buf_clear(bytes);

@@ -237,7 +237,7 @@ static void names_no_file_system_takes_are_refused(void **state)
 
 static void memory_is_divided_within_what_is_given(void **state SL_UNUSED)
 {
-    struct sl_pq_opts writer = {.columns = sli_columns, .column_count = sli_column_count};
+    struct sl_pq_opts writer = {.nodes = sli_columns, .node_count = sli_column_count};
     for (uint64_t memory = 32 * MIB; memory <= 4096 * MIB; memory *= 2) {
         for (uint32_t wanted = 1; wanted <= 64; wanted *= 2) {
             struct sli_memory_plan p = sli_memory_plan(memory, wanted, 1);

@@ -17,8 +17,8 @@ static sl_rc put(struct row *r, const struct sl_object *obj, enum sl_timestamp_u
 {
     SL_AUTO(sl_buf) scratch = SL_BUF_EMPTY;
     _Atomic uint64_t nonfinite = 0;
-    struct sl_pq_opts opts = {.columns = sli_columns,
-                              .column_count = sli_column_count,
+    struct sl_pq_opts opts = {.nodes = sli_columns,
+                              .node_count = sli_column_count,
                               .zstd_level = 1,
                               .group_bytes = 32u << 20,
                               .group_rows = 1000};
@@ -303,8 +303,8 @@ static void largest_vectors_fit(void **state SL_UNUSED)
 /* A destination that fails is not the object's fault. */
 static void failure_of_the_destination_names_no_object(void **state SL_UNUSED)
 {
-    struct sl_pq_opts opts = {.columns = sli_columns,
-                              .column_count = sli_column_count,
+    struct sl_pq_opts opts = {.nodes = sli_columns,
+                              .node_count = sli_column_count,
                               .zstd_level = 1,
                               .group_bytes = 1u << 20,
                               .sorted_column = -1,

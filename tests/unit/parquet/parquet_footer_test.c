@@ -3,16 +3,16 @@
 
 #include "base/str.h"
 
-static const struct sl_pq_column columns[] = {
-    {"id", SL_PQ_BYTE_ARRAY, false, SL_PQ_STRING, SL_PQ_STATS_FULL, SL_PQ_ZSTD},
-    {"n", SL_PQ_INT64, true, SL_PQ_INT_64, SL_PQ_STATS_FULL, SL_PQ_ZSTD},
-    {"j", SL_PQ_BYTE_ARRAY, true, SL_PQ_JSON, SL_PQ_STATS_NULLS, SL_PQ_ZSTD},
+static const struct sl_pq_node columns[] = {
+    {"id", SL_PQ_BYTE_ARRAY, SL_PQ_REQUIRED, SL_PQ_STRING, SL_PQ_STATS_FULL, SL_PQ_ZSTD, 0, 0, 0},
+    {"n", SL_PQ_INT64, SL_PQ_OPTIONAL, SL_PQ_INT_64, SL_PQ_STATS_FULL, SL_PQ_ZSTD, 0, 0, 0},
+    {"j", SL_PQ_BYTE_ARRAY, SL_PQ_OPTIONAL, SL_PQ_JSON, SL_PQ_STATS_NULLS, SL_PQ_ZSTD, 0, 0, 0},
 };
 
 static void make_file(struct mem_sink *m)
 {
-    struct sl_pq_opts opts = {.columns = columns,
-                              .column_count = 3,
+    struct sl_pq_opts opts = {.nodes = columns,
+                              .node_count = 3,
                               .zstd_level = 1,
                               .group_bytes = 32u << 20,
                               .group_rows = 2,

@@ -10,12 +10,27 @@
 #include "parquet/parquet_int.h"
 
 static uint8_t present[SLI_PAGE_ROWS_MAX / 8 + 1];
-static uint8_t out[SLI_LEVELS_MAX];
+static uint8_t out[SLI_LEVELS_ROOM + 16];
 
 static void set(uint32_t row, bool is_present)
 {
     uint8_t mask = (uint8_t)(1U << row % 8);
     present[row / 8] = (uint8_t)(is_present ? present[row / 8] | mask : present[row / 8] & ~mask);
+}
+
+/* Definition levels of the first rows, a run each. */
+static size_t written(uint32_t row_count)
+{
+    static struct sli_run runs[SLI_PAGE_ROWS_MAX];
+    SL_AUTO(sl_buf) levels = SL_BUF_EMPTY;
+    for (uint32_t row = 0; row < row_count; row++) {
+        runs[row] = (struct sli_run){1, 0, present[row / 8] >> row % 8 & 1};
+    }
+    sli_levels_write(runs, row_count, false, 1, &levels);
+    assert_int_equal(sl_buf_done(&levels, NULL), SL_OK);
+    assert_true(levels.len <= sizeof(out));
+    memcpy(out, levels.ptr, levels.len);
+    return levels.len;
 }
 
 /* Rows given as text: '1' present, '0' null. */
@@ -54,7 +69,7 @@ static void small_pages_have_the_bytes_of_the_specification(void **state)
             set(row, cases[i].rows[row] == '1');
         }
         assert_true(sl_hex_parse(sl_str_from(cases[i].hex), &want));
-        assert_int_equal(sli_levels_write(present, count, out), want.len);
+        assert_int_equal(written(count), want.len);
         assert_memory_equal(out, want.ptr, want.len);
     }
 }
@@ -77,7 +92,7 @@ static void assert_reads_back(uint32_t count, size_t len)
     uint32_t stored = 0;
     memcpy(&stored, out, 4);
     assert_int_equal(stored + 4, len);
-    assert_true(len <= SLI_LEVELS_MAX);
+    assert_true(len <= SLI_LEVELS_ROOM);
     while (i < len) {
         uint32_t head = varint(out, &i);
         uint32_t run = head & 1 ? (head >> 1) * 8 : head >> 1;
@@ -104,9 +119,37 @@ static void every_pattern_reads_back(void **state)
                 value = (seed >> 8) % run == 0 ? !value : value;
                 set(row, value);
             }
-            assert_reads_back(counts[i], sli_levels_write(present, counts[i], out));
+            assert_reads_back(counts[i], written(counts[i]));
         }
     }
+}
+
+/* Width 2, repetition and definition apart; two rows of three and one element, one of an empty
+ * list. */
+static void nested_levels_have_the_bytes_of_the_specification(void **state)
+{
+    (void)state;
+    static const struct sli_run runs[] = {{1, 0, 3}, {2, 1, 3}, {1, 0, 3}, {1, 0, 1}};
+    SL_AUTO(sl_buf) levels = SL_BUF_EMPTY;
+    SL_AUTO(sl_buf) want = SL_BUF_EMPTY;
+    sli_levels_write(runs, 4, true, 1, &levels); /* 0 1 1 0 0, packed from the lowest bit */
+    sli_levels_write(runs, 4, false, 3, &levels);
+    assert_true(sl_hex_parse(SL_STR("02000000"
+                                    "0306"
+                                    "04000000"
+                                    "08030201"),
+                             &want));
+    assert_int_equal(levels.len, want.len);
+    assert_memory_equal(levels.ptr, want.ptr, want.len);
+    sl_buf_clear(&levels);
+    static const struct sli_run mixed[] = {{1, 0, 2}, {1, 0, 0}, {1, 0, 3}, {1, 0, 1}, {1, 0, 2}};
+    sli_levels_write(mixed, 5, false, 3, &levels); /* 2 0 3 1 | 2: two bits each */
+    sl_buf_clear(&want);
+    assert_true(sl_hex_parse(SL_STR("03000000"
+                                    "037202"),
+                             &want));
+    assert_int_equal(levels.len, want.len);
+    assert_memory_equal(levels.ptr, want.ptr, want.len);
 }
 
 static void levels_never_take_more_than_a_bit_a_row_and_a_head(void **state)
@@ -115,12 +158,12 @@ static void levels_never_take_more_than_a_bit_a_row_and_a_head(void **state)
     for (uint32_t row = 0; row < SLI_PAGE_ROWS_MAX; row++) {
         set(row, row % 2 == 0);
     }
-    size_t len = sli_levels_write(present, SLI_PAGE_ROWS_MAX, out);
+    size_t len = written(SLI_PAGE_ROWS_MAX);
     assert_int_equal(len, 4 + 2 + SLI_PAGE_ROWS_MAX / 8);
     for (uint32_t row = 0; row < SLI_PAGE_ROWS_MAX; row++) {
         set(row, true);
     }
-    len = sli_levels_write(present, SLI_PAGE_ROWS_MAX, out);
+    len = written(SLI_PAGE_ROWS_MAX);
     assert_int_equal(len, 4 + 3 + 1); /* 40000 takes three bytes of seven bits */
 }
 
@@ -129,6 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_pages_have_the_bytes_of_the_specification),
         cmocka_unit_test(every_pattern_reads_back),
+        cmocka_unit_test(nested_levels_have_the_bytes_of_the_specification),
         cmocka_unit_test(levels_never_take_more_than_a_bit_a_row_and_a_head),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

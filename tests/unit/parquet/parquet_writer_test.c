@@ -3,17 +3,18 @@
 
 #include "base/str.h"
 
-static const struct sl_pq_column three[] = {
-    {"id", SL_PQ_BYTE_ARRAY, false, SL_PQ_STRING, SL_PQ_STATS_FULL, SL_PQ_ZSTD},
-    {"n", SL_PQ_INT64, true, SL_PQ_INT_64, SL_PQ_STATS_FULL, SL_PQ_ZSTD},
-    {"v", SL_PQ_BYTE_ARRAY, true, SL_PQ_NONE, SL_PQ_STATS_NULLS, SL_PQ_ZSTD_HUFFMAN},
+static const struct sl_pq_node three[] = {
+    {"id", SL_PQ_BYTE_ARRAY, SL_PQ_REQUIRED, SL_PQ_STRING, SL_PQ_STATS_FULL, SL_PQ_ZSTD, 0, 0, 0},
+    {"n", SL_PQ_INT64, SL_PQ_OPTIONAL, SL_PQ_INT_64, SL_PQ_STATS_FULL, SL_PQ_ZSTD, 0, 0, 0},
+    {"v", SL_PQ_BYTE_ARRAY, SL_PQ_OPTIONAL, SL_PQ_NONE, SL_PQ_STATS_NULLS, SL_PQ_ZSTD_HUFFMAN, 0, 0,
+     0},
 };
 enum { ID, N, V };
 
-static struct sl_pq_opts opts_of(const struct sl_pq_column *columns, uint32_t count)
+static struct sl_pq_opts opts_of(const struct sl_pq_node *columns, uint32_t count)
 {
-    return (struct sl_pq_opts){.columns = columns,
-                               .column_count = count,
+    return (struct sl_pq_opts){.nodes = columns,
+                               .node_count = count,
                                .zstd_level = 1,
                                .group_bytes = 32u << 20,
                                .group_rows = 122880,
@@ -82,8 +83,8 @@ static void free_pages(struct walked_page *pages, size_t count)
 static void file_of_one_value_is_the_specification_byte_for_byte(void **state)
 {
     (void)state;
-    static const struct sl_pq_column column = {"n",          SL_PQ_INT64,      false,
-                                               SL_PQ_INT_64, SL_PQ_STATS_FULL, SL_PQ_ZSTD};
+    static const struct sl_pq_node column = {
+        "n", SL_PQ_INT64, SL_PQ_REQUIRED, SL_PQ_INT_64, SL_PQ_STATS_FULL, SL_PQ_ZSTD, 0, 0, 0};
     static const char head[] =
         "50415231"                                     /* PAR1 */
         "150015101522"                                 /* DATA_PAGE, 8 bytes raw, 17 stored */
@@ -481,7 +482,7 @@ static void assert_order(const char *first, const char *second, const char *thir
     struct sli_chunk chunk = {.page_count = 3};
     for (size_t i = 0; i < 3; i++) {
         struct sl_bytes b = sl_str_bytes(sl_str_from(texts[i]));
-        entries[i] = (struct sli_page_entry){.row_count = 1,
+        entries[i] = (struct sli_page_entry){.entry_count = 1,
                                              .null_count = texts[i] == NULL,
                                              .min_at = c.bounds.len,
                                              .max_at = c.bounds.len,
