@@ -436,6 +436,12 @@ static bool time_split(struct sl_str text, struct civil *c)
            take_zone(text, &at, c) && at == text.len;
 }
 
+static int64_t seconds_of(const struct civil *c)
+{
+    return days_from_date(c->year, c->month, c->day) * S_PER_DAY + c->hour * 3600 +
+           (c->minute - c->zone_minutes) * 60 + c->second;
+}
+
 bool sl_time_parse(struct sl_str text, int64_t *ret_ns)
 {
     struct civil c;
@@ -449,9 +455,18 @@ bool sl_time_parse(struct sl_str text, int64_t *ret_ns)
         *ret_ns = c.year < 1678 ? INT64_MIN : INT64_MAX;
         return true;
     }
-    int64_t seconds = days_from_date(c.year, c.month, c.day) * S_PER_DAY + c.hour * 3600 +
-                      (c.minute - c.zone_minutes) * 60 + c.second;
-    *ret_ns = seconds * NS_PER_S + c.nanosecond;
+    *ret_ns = seconds_of(&c) * NS_PER_S + c.nanosecond;
+    return true;
+}
+
+bool sl_time_split(struct sl_str text, int64_t *ret_seconds, int32_t *ret_nanoseconds)
+{
+    struct civil c;
+    if (!time_split(text, &c)) {
+        return false;
+    }
+    *ret_seconds = seconds_of(&c);
+    *ret_nanoseconds = (int32_t)c.nanosecond;
     return true;
 }
 

@@ -36,6 +36,8 @@ void sl_time_add_ns(struct sl_buf *out, int64_t wall_ns);
  * (range-checked days, hours 0-23, seconds 0-59, zone -23:59..+23:59). false: not a time.
  * ret_ns may be NULL; years outside 1678..2261 parse but set *ret_ns to INT64_MIN/MAX. */
 bool sl_time_parse(struct sl_str text, int64_t *ret_ns);
+/* The same for all years: seconds since 1970 and the nanoseconds after them. */
+bool sl_time_split(struct sl_str text, int64_t *ret_seconds, int32_t *ret_nanoseconds);
 /* The text Go's time.Time prints for it after parsing (RFC3339Nano: fraction trimmed of trailing
  * zeros, "Z" for +00:00, zone kept otherwise). false: not a time. */
 bool sl_time_normalize(struct sl_str text, struct sl_buf *out);

@@ -27,6 +27,9 @@ struct sli_common {
     bool is_quiet;      /* --quiet: no progress */
 };
 extern const struct argp sli_common_argp;
+/* choices.c: options that choose what files are like. Input: json_t **, NULL at first, which
+ * becomes the `config` of a request. */
+extern const struct argp sli_choices_argp;
 
 int sli_cmd_create(int argc, char **argv);
 int sli_cmd_status(int argc, char **argv);

@@ -69,7 +69,8 @@ static sl_rc fill(const struct sl_config *c, struct sl_arena *arena, struct sl_e
         .is_probe_skipped = c->is_probe_skipped,
         .parallelism = (uint32_t)c->export_parallelism,
         .memory_bytes = sli_memory_divide(c->memory_max).export_bytes,
-        .unit = c->timestamp_unit == 0 ? SL_UNIT_NS : SL_UNIT_MS,
+        .layout = (enum sl_layout_kind)c->layout,
+        .unit = (enum sl_timestamp_unit)c->timestamp_unit,
         .compression = c->compression == 0 ? SL_COMPRESSION_FAST : SL_COMPRESSION_SMALL,
         .is_json_annotated = c->json_annotation,
     };

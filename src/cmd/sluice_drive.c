@@ -19,8 +19,10 @@ struct drive {
     const char *id;      /* argument */
     const char *include[NAMES_MAX], *exclude[NAMES_MAX];
     uint32_t include_count, exclude_count;
+    json_t *choices; /* create: config of the request; NULL: none */
     bool is_waiting; /* create --wait */
     bool wants_id;   /* list takes none */
+    bool is_create;
 };
 
 static const struct argp_option drive_options[] = {
@@ -52,6 +54,9 @@ static error_t parse_drive(int key, char *arg, struct argp_state *state)
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &d->common;
+        if (d->is_create) {
+            state->child_inputs[1] = &d->choices;
+        }
         return 0;
     case 'b':
         d->backend = arg;
@@ -80,12 +85,14 @@ static error_t parse_drive(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_child children[] = {{&sli_common_argp, 0, NULL, 0}, {0}};
+static const struct argp_child create_children[] = {
+    {&sli_common_argp, 0, NULL, 0}, {&sli_choices_argp, 0, "Files:", 0}, {0}};
 static const struct argp create_argp = {
     create_options,
     parse_drive,
     "ID",
     "Starts an export with the given id ([a-z0-9_-]+) on a node.",
-    children,
+    create_children,
     NULL,
     NULL};
 static const struct argp status_argp = {
@@ -243,6 +250,9 @@ static char *create_body(const struct drive *d)
     if (d->exclude_count > 0) {
         (void)json_object_set_new(body, "exclude", name_array(d->exclude, d->exclude_count));
     }
+    if (d->choices != NULL) {
+        (void)json_object_set(body, "config", d->choices);
+    }
     char *text = json_dumps(body, JSON_COMPACT);
     json_decref(body);
     return text;
@@ -310,7 +320,8 @@ static int status(struct drive *d, struct sl_http_client *client)
 
 static int run(enum verb verb, const struct argp *argp, int argc, char **argv)
 {
-    struct drive d = {.backend = "filesystem", .wants_id = verb != VERB_LIST};
+    struct drive d = {
+        .backend = "filesystem", .wants_id = verb != VERB_LIST, .is_create = verb == VERB_CREATE};
     error_t bad = argp_parse(argp, argc, argv, 0, NULL, &d);
     if (bad != 0) {
         return SLI_EXIT_USAGE;

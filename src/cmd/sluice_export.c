@@ -37,7 +37,7 @@ struct job {
     struct names include, exclude, tenants;
     uint32_t parallelism;
     uint64_t memory_max;
-    enum sl_timestamp_unit unit;
+    json_t *choices;         /* `config` of a request */
     struct sl_config config; /* what object stores need, of the environment */
     struct sl_str backend;   /* of DEST */
     struct sl_buf made_id, reply, path;
@@ -48,7 +48,7 @@ struct job {
     struct sl_mirror *mirror;
 };
 
-enum { KEY_SOURCE = 0x100, KEY_LAYOUT, KEY_MEMORY, KEY_UNIT, KEY_DRY, KEY_SKIP, KEY_SPOOL };
+enum { KEY_SOURCE = 0x100, KEY_MEMORY, KEY_DRY, KEY_SKIP, KEY_SPOOL };
 
 static const struct argp_option export_options[] = {
     {"id", 'd', "ID", 0, "Name of the export, [a-z0-9_-]+ (made from the time)", 0},
@@ -57,9 +57,6 @@ static const struct argp_option export_options[] = {
     {"include", 'i', "COLLECTION", 0, "Export this collection only; may be repeated", 0},
     {"exclude", 'x', "COLLECTION", 0, "Export all but this collection; may be repeated", 0},
     {"tenant", 't', "TENANT", 0, "Export this tenant only; may be repeated", 0},
-    {"layout", KEY_LAYOUT, "LAYOUT", 0, "Columns of the files: weaviate", 0},
-    {"timestamp-unit", KEY_UNIT, "UNIT", 0,
-     "Unit of creation_time and update_time: ns (default) or ms", 0},
     {"parallelism", 'p', "N", 0, "Ranges written at the same time (one per CPU)", 0},
     {"memory-max", KEY_MEMORY, "SIZE", 0, "Memory of the process, e.g. 256MiB (default)", 0},
     {"spool", KEY_SPOOL, "DIR", 0,
@@ -102,14 +99,6 @@ static uint64_t parse_memory(const char *arg, struct argp_state *state)
     return bytes;
 }
 
-static enum sl_timestamp_unit parse_unit(const char *arg, struct argp_state *state)
-{
-    if (strcmp(arg, "ns") != 0 && strcmp(arg, "ms") != 0) {
-        argp_error(state, "--timestamp-unit: \"%s\" is neither ns nor ms", arg);
-    }
-    return arg[0] == 'm' ? SL_UNIT_MS : SL_UNIT_NS;
-}
-
 static error_t parse_argument(struct job *j, char *arg, unsigned number)
 {
     if (number == 0) {
@@ -126,6 +115,9 @@ static error_t parse_export(int key, char *arg, struct argp_state *state)
 {
     struct job *j = state->input;
     switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &j->choices;
+        return 0;
     case 'd':
         j->id = arg;
         return 0;
@@ -144,16 +136,8 @@ static error_t parse_export(int key, char *arg, struct argp_state *state)
     case KEY_SOURCE:
         j->kind = arg;
         return 0;
-    case KEY_LAYOUT:
-        if (strcmp(arg, "weaviate") != 0) {
-            argp_error(state, "--layout: \"%s\" is not known; weaviate is", arg);
-        }
-        return 0;
     case KEY_MEMORY:
         j->memory_max = parse_memory(arg, state);
-        return 0;
-    case KEY_UNIT:
-        j->unit = parse_unit(arg, state);
         return 0;
     case KEY_DRY:
         j->is_dry_run = true;
@@ -182,6 +166,7 @@ static error_t parse_export(int key, char *arg, struct argp_state *state)
     }
 }
 
+static const struct argp_child export_children[] = {{&sli_choices_argp, 0, "Files:", 0}, {0}};
 static const struct argp export_argp = {
     export_options,
     parse_export,
@@ -195,7 +180,7 @@ static const struct argp export_argp = {
     "folder that no node uses. Nothing is written into it.\vExit "
     "codes: 0 done, 1 failed, 2 wrong usage, 3 done "
     "without what was damaged (--skip-damaged).",
-    NULL,
+    export_children,
     NULL,
     NULL};
 
@@ -397,11 +382,13 @@ static int export(struct job *j, struct sli_node *node)
         .is_probe_skipped = j->config.is_probe_skipped,
         .parallelism = j->parallelism,
         .memory_bytes = sli_memory_divide(j->memory_max).export_bytes,
-        .unit = j->unit,
+        .layout = (enum sl_layout_kind)j->config.layout,
+        .unit = (enum sl_timestamp_unit)j->config.timestamp_unit,
     };
-    sl_rc rc = j->dest == NULL
-                   ? SL_OK
-                   : sl_export_destination(sl_str_from(j->dest), &settings, &j->backend, &err);
+    sl_rc rc = sl_export_choose(&settings, j->choices, &err);
+    if (rc == SL_OK && j->dest != NULL) {
+        rc = sl_export_destination(sl_str_from(j->dest), &settings, &j->backend, &err);
+    }
     if (rc != SL_OK) {
         return sli_fail(&err, rc);
     }

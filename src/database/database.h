@@ -280,6 +280,9 @@ struct sl_db_shard {
 sl_rc sl_db_view_shards(struct sl_db_view *v, struct sl_str class_name, bool *ret_is_multi_tenant,
                         struct sl_arena *arena, struct sl_db_shard **ret, uint32_t *ret_count,
                         struct sl_err *err);
+/* Complete class JSON (the form of GET) of the view, in the arena. SL_ENOTFOUND. */
+sl_rc sl_db_view_class(struct sl_db_view *v, struct sl_str name, struct sl_arena *arena,
+                       struct sl_str *ret, struct sl_err *err);
 /* Up to key_max UUIDs that cut the shard into parts of about equal bytes, ascending. */
 sl_rc sl_db_view_split(struct sl_db_view *v, uint64_t shard_number, uint32_t key_max,
                        uint8_t (*ret_uuids)[SL_UUID_SIZE], uint32_t *ret_count, struct sl_err *err);

@@ -112,6 +112,8 @@ struct finding {
     struct sl_str name;
     uint64_t number;
     bool is_found, is_multi_tenant;
+    struct sl_arena *arena; /* NULL: the JSON is not wanted */
+    struct sl_str json;
 };
 
 static sl_rc find_class(void *arg, const struct sli_catalog_key *k, struct sl_bytes value,
@@ -127,9 +129,23 @@ static sl_rc find_class(void *arg, const struct sli_catalog_key *k, struct sl_by
         f->is_found = true;
         f->number = k->class_no;
         f->is_multi_tenant = c->is_multi_tenant;
+        f->json = f->arena == NULL ? SL_STR("") : sl_arena_str(f->arena, c->json);
     }
     sli_class_free(c);
     return SL_OK;
+}
+
+sl_rc sl_db_view_class(struct sl_db_view *v, struct sl_str name, struct sl_arena *arena,
+                       struct sl_str *ret, struct sl_err *err)
+{
+    struct sli_span span = sli_span_catalog();
+    struct finding f = {.name = name, .arena = arena};
+    SL_TRY(each_record(v, &span, find_class, &f, err));
+    if (!f.is_found) {
+        return SL_FAIL(err, SL_ENOTFOUND, "class %.*s does not exist", SL_STR_ARG(name));
+    }
+    *ret = f.json;
+    return f.json.ptr == NULL ? SL_NOMEM(err) : SL_OK;
 }
 
 struct shards {

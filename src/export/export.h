@@ -11,24 +11,27 @@
 #ifndef SL_EXPORT_EXPORT_H
 #define SL_EXPORT_EXPORT_H
 
+#include <jansson.h>
+
 #include "backend/backend.h"
 #include "base/clock.h"
 #include "base/ticker.h"
 #include "kv/kv.h"
+#include "layout/layout.h"
 #include "source/source.h"
 
-enum sl_timestamp_unit { SL_UNIT_NS, SL_UNIT_MS };
 enum sl_compression { SL_COMPRESSION_FAST, SL_COMPRESSION_SMALL };
 
 /* The settings one export begins with and keeps. Strings are copied by create. */
 struct sl_export_settings {
-    bool is_enabled;          /* EXPORT_ENABLED */
-    struct sl_str bucket;     /* EXPORT_DEFAULT_BUCKET */
-    struct sl_str path;       /* root folder of the filesystem backend, never empty */
-    struct sl_str store_path; /* EXPORT_DEFAULT_PATH: before the objects' names in a bucket */
-    bool is_probe_skipped;    /* EXPORT_SKIP_ACCESS_CHECK */
-    uint32_t parallelism;     /* 0 = CPUs; capped at 4 x CPUs */
-    uint64_t memory_bytes;    /* memory_max share of the export: row groups + part buffers */
+    bool is_enabled;            /* EXPORT_ENABLED */
+    struct sl_str bucket;       /* EXPORT_DEFAULT_BUCKET */
+    struct sl_str path;         /* root folder of the filesystem backend, never empty */
+    struct sl_str store_path;   /* EXPORT_DEFAULT_PATH: before the objects' names in a bucket */
+    bool is_probe_skipped;      /* EXPORT_SKIP_ACCESS_CHECK */
+    uint32_t parallelism;       /* 0 = CPUs; capped at 4 x CPUs */
+    uint64_t memory_bytes;      /* memory_max share of the export: row groups + part buffers */
+    enum sl_layout_kind layout; /* SLUICE_LAYOUT */
     enum sl_timestamp_unit unit;
     enum sl_compression compression;
     bool is_json_annotated; /* SLUICE_JSON_ANNOTATION */
@@ -69,6 +72,10 @@ struct sl_export_request {
     bool (*is_visible)(void *arg, struct sl_str class_name);
     void *visible_arg;
 };
+/* What the members of `config` choose, over what the settings say: SL_EINVAL names the member. NULL
+ * and null choose nothing. */
+sl_rc sl_export_choose(struct sl_export_settings *settings, const json_t *config,
+                       struct sl_err *err);
 /* Backend and settings of a destination that is given as a place: a folder, "s3://bucket/path",
  * "gs://...", "az://...". Views of it. SL_EINVAL: another scheme, no bucket. */
 sl_rc sl_export_destination(struct sl_str place, struct sl_export_settings *settings,

@@ -29,7 +29,8 @@ const char *sli_shard_state_name(enum sli_shard_state s);
 bool sli_state_may(enum sl_export_state from, enum sl_export_state to);
 
 struct sli_shard_job {
-    struct sl_shard shard; /* strings in job->arena */
+    struct sl_shard shard;    /* strings in job->arena */
+    struct sl_str class_json; /* of its class; likewise */
     uint32_t range_count;
     _Atomic uint32_t ranges_left; /* 0: SUCCESS, unless failed */
     _Atomic uint64_t rows;
@@ -73,7 +74,7 @@ struct sli_job {
     uint32_t ticker_id;
     /* Counters; any thread. */
     _Atomic uint32_t next_range, ranges_done, files_done;
-    _Atomic uint64_t rows, raw_bytes, sent_bytes, file_bytes, nonfinite;
+    _Atomic uint64_t rows, raw_bytes, sent_bytes, file_bytes, nonfinite, nulled;
     _Atomic int64_t first_byte_ns, sync_ns;
     struct sl_cancel cancel; /* stops ranges: first error, user, shutdown */
     /* Under mu (leaf). */
@@ -135,16 +136,13 @@ sl_rc sli_plan(struct sli_job *job, const struct sl_export_request *request, str
 void sli_plan_json(const struct sli_job *job, struct sl_buf *out);
 void sli_file_name(const struct sli_job *job, const struct sli_range *range, struct sl_buf *out);
 uint32_t sli_range_count(uint64_t objects, uint32_t parallelism);
-/* row.c */
-extern const struct sl_pq_node sli_columns[];
-extern const uint32_t sli_column_count;
-sl_rc sli_row_put(struct sl_pq_writer *w, const struct sl_object *obj, enum sl_timestamp_unit unit,
-                  struct sl_buf *scratch, _Atomic uint64_t *nonfinite, struct sl_err *err);
 /* range.c: one range from cursor to closed file. */
 struct sli_range_outcome {
     bool has_file; /* it had rows */
     bool is_scan;  /* a failure was one of reading, not of writing */
 };
+sl_rc sli_layout_open(const struct sli_job *job, uint32_t shard_idx, struct sl_layout **ret,
+                      struct sl_err *err);
 sl_rc sli_range_run(struct sli_job *job, const struct sli_range *range,
                     struct sli_range_outcome *ret, struct sl_err *err);
 /* runner.c: what one worker's writer and the part buffers may take of `memory_bytes`. */
@@ -153,7 +151,7 @@ struct sli_memory_plan {
     uint64_t group_bytes, part_bytes, parts_budget;
 };
 struct sli_memory_plan sli_memory_plan(uint64_t memory_bytes, uint32_t worker_count,
-                                       uint64_t part_bytes_min);
+                                       uint64_t part_bytes_min, uint64_t writer_bytes);
 /* Starts the conductor, which runs the ranges and ends the job. After a failure the job has ended
  * FAILED and the slot is free. */
 sl_rc sli_runner_start(struct sli_job *job, struct sl_err *err);

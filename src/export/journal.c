@@ -70,7 +70,7 @@ static void add_record(const struct sli_job *job, const char *state, bool is_fin
     sl_json_key(&w, "state");
     sl_json_text(&w, state);
     sl_json_key(&w, "timestampUnit");
-    sl_json_text(&w, settings->unit == SL_UNIT_NS ? "ns" : "ms");
+    sl_json_text(&w, sl_timestamp_unit_name(settings->unit));
     sl_json_obj_end(&w);
 }
 

@@ -1,10 +1,10 @@
 /* Shards of the frozen view -> ranges with their file numbers.
  *
  * One range is one file. Counts come from the view, nothing is scanned. Two shards may share the
- * prefix `{collection}_{shard}` (A_B + c, A + B_c): the members of such a group are sorted and each
- * starts where the numbers of the one before end, so names never collide and an export without a
- * clash has the names of the reference. Prefixes are compared without case, because the target may
- * fold it. */
+ * prefix `{collection}_{shard}` (A_B + c, A + B_c), or the folder of their class (layout lake): the
+ * members of such a group are sorted and each starts where the numbers of the one before end, so
+ * names never collide and an export without a clash has the names of the reference. Prefixes are
+ * compared without case, because the target may fold it. */
 #include "export/export_int.h"
 
 #include <ctype.h>
@@ -55,8 +55,9 @@ static sl_rc list_shards(struct sli_job *job, const struct sl_export_request *re
     struct sl_str *names = sl_arena_array(&job->arena, struct sl_str, job->class_count);
     struct sl_shard **lists = sl_arena_array(&job->arena, struct sl_shard *, job->class_count);
     uint32_t *counts = sl_arena_array(&job->arena, uint32_t, job->class_count);
+    struct sl_str *schemas = sl_arena_array(&job->arena, struct sl_str, job->class_count);
     uint32_t total = 0;
-    if (names == NULL || lists == NULL || counts == NULL) {
+    if (names == NULL || lists == NULL || counts == NULL || schemas == NULL) {
         return SL_NOMEM(err);
     }
     memcpy(names, job->classes, job->class_count * sizeof(*names));
@@ -69,6 +70,7 @@ static sl_rc list_shards(struct sli_job *job, const struct sl_export_request *re
                            SL_STR_ARG(names[i]));
         }
         SL_TRY(rc);
+        SL_TRY(job->frozen->ops->schema(job->frozen, names[i], &job->arena, &schemas[i], err));
         total += counts[i];
     }
     job->shards = sl_arena_array(&job->arena, struct sli_shard_job, (size_t)total + 1);
@@ -83,6 +85,7 @@ static sl_rc list_shards(struct sli_job *job, const struct sl_export_request *re
             }
             struct sl_shard *shard = &job->shards[job->shard_count].shard;
             SL_TRY(keep_shard(job, &lists[i][s], class_name, shard, err));
+            job->shards[job->shard_count].class_json = schemas[i];
             job->shard_count++; /* at any moment: how many are whole */
         }
     }
@@ -125,7 +128,7 @@ static sl_rc add_ranges(struct sli_job *job, uint32_t shard_idx, uint32_t *cap, 
 /* ---- numbers of colliding prefixes ---- */
 
 struct member {
-    char *prefix; /* lower-cased "class_shard" */
+    char *prefix; /* of the files' names, lower-cased */
     uint32_t shard_idx;
     const struct sli_job *job;
 };
@@ -143,6 +146,34 @@ static int by_prefix(const void *a, const void *b)
     return c != 0 ? c : sl_bytes_cmp(sl_str_bytes(s->name), sl_str_bytes(t->name));
 }
 
+/* A value in a path of Hive's kind: what readers would take apart is percent-encoded. */
+static void add_hive(struct sl_buf *out, const char *key, struct sl_str value)
+{
+    sl_buf_addf(out, "%s=", key);
+    for (size_t i = 0; i < value.len; i++) {
+        uint8_t c = (uint8_t)value.ptr[i];
+        if (isalnum(c) || c == '_' || c == '-' || c == '.') {
+            sl_buf_add_u8(out, c);
+        } else {
+            sl_buf_addf(out, "%%%02X", c);
+        }
+    }
+    sl_buf_add_u8(out, '/');
+}
+
+/* What the names of a shard's files have before their number. */
+static void add_prefix(const struct sli_job *job, const struct sl_shard *s, struct sl_buf *out)
+{
+    if (job->settings.layout != SL_LAYOUT_LAKE) {
+        sl_buf_addf(out, "%.*s_%.*s", SL_STR_ARG(s->class_name), SL_STR_ARG(s->name));
+        return;
+    }
+    add_hive(out, "collection", s->class_name);
+    if (s->is_tenant) {
+        add_hive(out, "tenant", s->name);
+    }
+}
+
 static sl_rc number_ranges(struct sli_job *job, struct sl_err *err)
 {
     struct member *members =
@@ -154,7 +185,7 @@ static sl_rc number_ranges(struct sli_job *job, struct sl_err *err)
     for (uint32_t i = 0; i < job->shard_count; i++) {
         const struct sl_shard *s = &job->shards[i].shard;
         SL_AUTO(sl_buf) text = SL_BUF_EMPTY;
-        sl_buf_addf(&text, "%.*s_%.*s", SL_STR_ARG(s->class_name), SL_STR_ARG(s->name));
+        add_prefix(job, s, &text);
         for (size_t c = 0; c < text.len; c++) {
             text.ptr[c] = (uint8_t)tolower(text.ptr[c]);
         }
@@ -181,9 +212,12 @@ static sl_rc number_ranges(struct sli_job *job, struct sl_err *err)
 
 void sli_file_name(const struct sli_job *job, const struct sli_range *range, struct sl_buf *out)
 {
-    const struct sl_shard *s = &job->shards[range->shard_idx].shard;
-    sl_buf_addf(out, "%.*s_%.*s_%04u.parquet", SL_STR_ARG(s->class_name), SL_STR_ARG(s->name),
-                range->number);
+    add_prefix(job, &job->shards[range->shard_idx].shard, out);
+    if (job->settings.layout == SL_LAYOUT_LAKE) {
+        sl_buf_addf(out, "part-%05u.parquet", range->number);
+    } else {
+        sl_buf_addf(out, "_%04u.parquet", range->number);
+    }
 }
 
 static sl_rc check_names(const struct sli_job *job, struct sl_err *err)

@@ -7,7 +7,7 @@
 #define COUNTED_ROWS   64 /* shared counters are touched once for so many rows */
 
 static sl_rc open_writer(struct sli_job *job, const struct sli_range *range,
-                         struct sl_pq_node *columns, struct sl_pq_writer **ret, struct sl_err *err)
+                         struct sl_layout *layout, struct sl_pq_writer **ret, struct sl_err *err)
 {
     SL_AUTO(sl_buf) name = SL_BUF_EMPTY;
     SL_AUTO(sl_buf) key = SL_BUF_EMPTY;
@@ -21,21 +21,13 @@ static sl_rc open_writer(struct sli_job *job, const struct sli_range *range,
                                     .sent_bytes = &job->sent_bytes};
     struct sl_sink *sink = NULL;
     SL_TRY(sl_stream_open(job->backend, sl_buf_str(&key), &stream, &sink, err));
-    memcpy(columns, sli_columns, sli_column_count * sizeof(*columns));
-    for (uint32_t i = 0; job->settings.is_json_annotated && i < sli_column_count; i++) {
-        bool is_json =
-            columns[i].repetition == SL_PQ_OPTIONAL && strcmp(columns[i].name, "vector") != 0;
-        columns[i].annotation = is_json ? SL_PQ_JSON : columns[i].annotation;
-    }
     bool is_small = job->settings.compression == SL_COMPRESSION_SMALL;
-    struct sl_pq_opts opts = {.nodes = columns,
-                              .node_count = sli_column_count,
-                              .zstd_level = is_small ? 3 : 1,
+    struct sl_pq_opts opts = {.zstd_level = is_small ? 3 : 1,
                               .is_huffman_off = is_small,
                               .group_bytes = job->group_bytes,
                               .group_rows = ROW_GROUP_ROWS,
-                              .sorted_column = 0,
                               .raw_bytes = &job->raw_bytes};
+    sl_layout_schema(layout, &opts);
     sl_rc rc = sl_pq_writer_open(&opts, sink, ret, err);
     if (rc != SL_OK) {
         sl_sink_abort(sink);
@@ -57,13 +49,16 @@ static sl_rc close_file(struct sli_job *job, const struct sli_range *range, stru
                         struct sl_err *err)
 {
     const struct sl_shard *s = &job->shards[range->shard_idx].shard;
-    struct sl_pq_kv kvs[3] = {{SL_STR("collection"), s->class_name}};
+    struct sl_pq_kv kvs[4] = {{SL_STR("collection"), s->class_name}};
     uint32_t count = 1;
     if (s->is_tenant) {
         kvs[count++] = (struct sl_pq_kv){SL_STR("tenant"), s->name};
     }
-    kvs[count++] = (struct sl_pq_kv){
-        SL_STR("timestamp_unit"), job->settings.unit == SL_UNIT_NS ? SL_STR("ns") : SL_STR("ms")};
+    kvs[count++] = (struct sl_pq_kv){SL_STR("timestamp_unit"),
+                                     sl_str_from(sl_timestamp_unit_name(job->settings.unit))};
+    if (job->settings.layout == SL_LAYOUT_LAKE) {
+        kvs[count++] = (struct sl_pq_kv){SL_STR("sluice.layout"), SL_STR("lake")};
+    }
     struct sl_receipt receipt = {0};
     int64_t begun = sl_clock_mono_ns(job->ex->opts.clock);
     SL_TRY(sl_pq_writer_close(w, kvs, count, &receipt, err));
@@ -89,10 +84,9 @@ static void count_rows(struct sli_job *job, struct sli_shard_job *shard, uint64_
 }
 
 static sl_rc copy_rows(struct sli_job *job, const struct sli_range *range, struct sl_cursor *cur,
-                       struct sl_pq_node *columns, struct sl_pq_writer **w, bool *ret_is_scan,
+                       struct sl_layout *layout, struct sl_pq_writer **w, bool *ret_is_scan,
                        struct sl_err *err)
 {
-    SL_AUTO(sl_buf) scratch = SL_BUF_EMPTY;
     struct sli_shard_job *shard = &job->shards[range->shard_idx];
     uint64_t pending = 0;
     for (;;) {
@@ -110,27 +104,52 @@ static sl_rc copy_rows(struct sli_job *job, const struct sli_range *range, struc
             return rc;
         }
         if (SL_UNLIKELY(*w == NULL)) {
-            SL_TRY(open_writer(job, range, columns, w, err));
+            SL_TRY(open_writer(job, range, layout, w, err));
         }
-        SL_TRY(sli_row_put(*w, obj, job->settings.unit, &scratch, &job->nonfinite, err));
+        SL_TRY(sl_layout_put(layout, *w, obj, err));
         if (++pending == COUNTED_ROWS) {
             count_rows(job, shard, &pending);
         }
     }
 }
 
+static void count_tally(struct sli_job *job, const struct sl_layout *layout)
+{
+    struct sl_layout_tally tally = sl_layout_tally(layout);
+    atomic_fetch_add_explicit(&job->nonfinite, tally.nonfinite, memory_order_relaxed);
+    atomic_fetch_add_explicit(&job->nulled, tally.nulled, memory_order_relaxed);
+}
+
+sl_rc sli_layout_open(const struct sli_job *job, uint32_t shard_idx, struct sl_layout **ret,
+                      struct sl_err *err)
+{
+    const struct sli_shard_job *s = &job->shards[shard_idx];
+    struct sl_layout_opts opts = {.kind = job->settings.layout,
+                                  .unit = job->settings.unit,
+                                  .is_json_annotated = job->settings.is_json_annotated,
+                                  .class_json = s->class_json};
+    sl_rc rc = sl_layout_open(&opts, ret, err);
+    if (rc == SL_ECORRUPT) {
+        sl_err_prefix(err, "class %.*s", SL_STR_ARG(s->shard.class_name));
+    }
+    return rc;
+}
+
 sl_rc sli_range_run(struct sli_job *job, const struct sli_range *range,
                     struct sli_range_outcome *ret, struct sl_err *err)
 {
+    /* Last out: the writer borrows from the layout. */
+    SL_AUTO_PTR(sl_layout) layout = NULL;
     SL_AUTO_PTR(sl_cursor) cur = NULL;
     SL_AUTO_PTR(sl_pq_writer) w = NULL;
-    struct sl_pq_node columns[8];
-    sl_assert(sli_column_count <= SL_COUNT_OF(columns));
     *ret = (struct sli_range_outcome){.is_scan = true};
+    SL_TRY(sli_layout_open(job, range->shard_idx, &layout, err));
     SL_TRY(job->frozen->ops->cursor(job->frozen, &job->shards[range->shard_idx].shard, &range->key,
                                     &cur, err));
     ret->is_scan = false;
-    SL_TRY(copy_rows(job, range, cur, columns, &w, &ret->is_scan, err));
+    sl_rc rc = copy_rows(job, range, cur, layout, &w, &ret->is_scan, err);
+    count_tally(job, layout);
+    SL_TRY(rc);
     ret->has_file = w != NULL;
     return w == NULL ? SL_OK : close_file(job, range, sl_move(&w), err);
 }

@@ -19,11 +19,9 @@
  * and two workers are 1.5 times one instead of 1.8. All is fixed at job start, never a reaction to
  * free memory, so that equal settings make equal files. */
 struct sli_memory_plan sli_memory_plan(uint64_t memory_bytes, uint32_t worker_count,
-                                       uint64_t part_bytes_min)
+                                       uint64_t part_bytes_min, uint64_t writer_bytes)
 {
-    struct sl_pq_opts least = {
-        .nodes = sli_columns, .node_count = sli_column_count, .group_bytes = GROUP_MIN};
-    uint64_t room = (memory_bytes - memory_bytes / 4) / sl_pq_memory_bound(&least);
+    uint64_t room = (memory_bytes - memory_bytes / 4) / (GROUP_MIN + writer_bytes);
     uint64_t part_min = SL_MAX(part_bytes_min, (uint64_t)PART_MIN);
     struct sli_memory_plan plan;
     plan.worker_count = (uint32_t)SL_MIN(SL_MAX(room, 1U), (uint64_t)SL_MAX(worker_count, 1U));
@@ -273,10 +271,30 @@ static void store_status(void *arg)
     SL_IGNORE(sli_node_status_put(arg, SLI_ONCE, NULL), "tried again in ten seconds");
 }
 
+/* What the widest writer of the job holds besides its row group: pages, codecs. */
+static sl_rc writer_bytes(const struct sli_job *job, uint64_t *ret, struct sl_err *err)
+{
+    *ret = 0;
+    for (uint32_t i = 0; i < job->shard_count; i++) {
+        bool is_seen = i > 0 && sl_str_eq(job->shards[i].shard.class_name,
+                                          job->shards[i - 1].shard.class_name);
+        if (!is_seen) {
+            struct sl_pq_opts opts = {0};
+            SL_AUTO_PTR(sl_layout) layout = NULL;
+            SL_TRY(sli_layout_open(job, i, &layout, err));
+            sl_layout_schema(layout, &opts);
+            *ret = SL_MAX(*ret, sl_pq_memory_bound(&opts));
+        }
+    }
+    return SL_OK;
+}
+
 static sl_rc start(struct sli_job *job, struct sl_err *err)
 {
+    uint64_t writer = 0;
+    SL_TRY(writer_bytes(job, &writer, err));
     struct sli_memory_plan plan = sli_memory_plan(job->settings.memory_bytes, job->parallelism,
-                                                  job->backend->ops->part_rule.bytes_min);
+                                                  job->backend->ops->part_rule.bytes_min, writer);
     job->run_mono_ns = sl_clock_mono_ns(job->ex->opts.clock);
     job->worker_count = plan.worker_count;
     job->group_bytes = plan.group_bytes;

@@ -168,6 +168,7 @@ static sl_rc fill_job(struct sli_job *job, const struct sl_export_settings *sett
     job->id = sl_arena_str(&job->arena, request->id);
     job->backend_name = sl_arena_str(&job->arena, request->backend);
     job->settings = *settings;
+    job->settings.unit = sl_layout_unit(settings->layout, settings->unit);
     job->settings.path = sl_arena_str(&job->arena, settings->path);
     job->settings.store_path = sl_arena_str(&job->arena, settings->store_path);
     job->settings.bucket = sl_arena_str(&job->arena, settings->bucket);

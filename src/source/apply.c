@@ -413,12 +413,12 @@ static sl_rc change_replica(struct sli_classes *c, struct sli_class *class, stru
     struct sl_arena *arena = &c->out->arena;
     struct sl_bytes shard_json, node_json;
     struct sl_str shard_name, node;
-    if (!sli_json_find(json, "Shard", &shard_json) ||
-        !sli_json_find(json, "TargetNode", &node_json)) {
+    if (!sl_json_find(json, "Shard", &shard_json) ||
+        !sl_json_find(json, "TargetNode", &node_json)) {
         return SL_FAIL(err, SL_ECORRUPT, "damaged: a change of replicas cannot be read");
     }
-    SL_TRY(sli_json_string(shard_json, arena, &shard_name, err));
-    SL_TRY(sli_json_string(node_json, arena, &node, err));
+    SL_TRY(sl_json_string(shard_json, arena, &shard_name, err));
+    SL_TRY(sl_json_string(node_json, arena, &node, err));
     struct sli_class_shard *s = sli_classes_find_shard(class, shard_name);
     if (s == NULL || node.len == 0 || s->pub.node_count >= NODES_MAX) {
         return SL_OK;
@@ -448,9 +448,9 @@ static sl_rc put_class(struct sli_classes *c, struct sl_bytes json, bool is_new,
 {
     struct sl_bytes class_json = {NULL, 0}, state = {NULL, 0}, value;
     struct sl_str key;
-    struct sli_json_iter it;
-    bool is_object = sli_json_begin(json, '{', &it);
-    while (is_object && sli_json_next(&it, &key, &value)) {
+    struct sl_json_iter it;
+    bool is_object = sl_json_begin(json, '{', &it);
+    while (is_object && sl_json_next(&it, &key, &value)) {
         if (sl_str_is(key, "Class")) {
             class_json = value;
         } else if (sl_str_is(key, "State")) {
@@ -468,14 +468,14 @@ static sl_rc put_properties(struct sli_classes *c, struct sli_class *class, stru
 {
     struct sl_bytes value;
     struct sl_str key;
-    struct sli_json_iter it;
-    if (sli_json_find(json, "Property", &value)) {
+    struct sl_json_iter it;
+    if (sl_json_find(json, "Property", &value)) {
         return sli_class_put_property(c, class, value, err);
     }
-    if (!sli_json_find(json, "Properties", &value) || !sli_json_begin(value, '[', &it)) {
+    if (!sl_json_find(json, "Properties", &value) || !sl_json_begin(value, '[', &it)) {
         return SL_OK;
     }
-    while (sli_json_next(&it, &key, &value)) {
+    while (sl_json_next(&it, &key, &value)) {
         SL_TRY(sli_class_put_property(c, class, value, err));
     }
     return SL_OK;

@@ -125,27 +125,27 @@ void sli_classes_fini(struct sli_classes *c)
 static sl_rc read_nodes(struct sl_arena *arena, struct sl_bytes json, struct sl_schema_shard *ret,
                         struct sl_err *err)
 {
-    struct sli_json_iter it;
+    struct sl_json_iter it;
     struct sl_str key;
     struct sl_bytes value;
     uint32_t count = 0;
-    if (sli_json_is_null(json)) {
+    if (sl_json_is_null(json)) {
         return SL_OK;
     }
-    if (!sli_json_begin(json, '[', &it)) {
+    if (!sl_json_begin(json, '[', &it)) {
         return bad_json("a shard's nodes", err);
     }
-    while (sli_json_next(&it, &key, &value)) {
+    while (sl_json_next(&it, &key, &value)) {
         count++;
     }
     ret->nodes = sl_arena_array(arena, struct sl_str, count + 1u);
     if (ret->nodes == NULL) {
         return SL_NOMEM(err);
     }
-    (void)sli_json_begin(json, '[', &it);
-    while (sli_json_next(&it, &key, &value)) {
+    (void)sl_json_begin(json, '[', &it);
+    while (sl_json_next(&it, &key, &value)) {
         struct sl_str node;
-        SL_TRY(sli_json_string(value, arena, &node, err));
+        SL_TRY(sl_json_string(value, arena, &node, err));
         ret->nodes[ret->node_count] = sl_arena_str(arena, node);
         if (ret->nodes[ret->node_count++].ptr == NULL) {
             return SL_NOMEM(err);
@@ -157,21 +157,21 @@ static sl_rc read_nodes(struct sl_arena *arena, struct sl_bytes json, struct sl_
 static sl_rc read_physical(struct sl_arena *arena, struct sl_bytes json,
                            struct sl_schema_shard *ret, struct sl_err *err)
 {
-    struct sli_json_iter it;
+    struct sl_json_iter it;
     struct sl_str key, text;
     struct sl_bytes value;
-    if (!sli_json_begin(json, '{', &it)) {
+    if (!sl_json_begin(json, '{', &it)) {
         return bad_json("a shard", err);
     }
-    while (sli_json_next(&it, &key, &value)) {
+    while (sl_json_next(&it, &key, &value)) {
         if (sl_str_is(key, "status")) {
-            SL_TRY(sli_json_string(value, arena, &text, err));
+            SL_TRY(sl_json_string(value, arena, &text, err));
             SL_TRY(sli_status_parse(text, &ret->status, err));
         } else if (sl_str_is(key, "belongsToNodes")) {
             ret->node_count = 0;
             SL_TRY(read_nodes(arena, value, ret, err));
         } else if (sl_str_is(key, "belongsToNode") && ret->node_count == 0) { /* before 1.17 */
-            SL_TRY(sli_json_string(value, arena, &text, err));
+            SL_TRY(sl_json_string(value, arena, &text, err));
             ret->nodes = sl_arena_array(arena, struct sl_str, 1);
             if (ret->nodes == NULL) {
                 return SL_NOMEM(err);
@@ -212,22 +212,22 @@ sl_rc sli_class_put_shard(struct sli_classes *c, struct sli_class *class, struct
 static sl_rc read_sharding(struct sli_classes *c, struct sli_class *class, struct sl_bytes json,
                            struct sl_err *err)
 {
-    struct sli_json_iter it, shards;
+    struct sl_json_iter it, shards;
     struct sl_str key, name;
     struct sl_bytes value, physical;
     struct sli_class_shard *s;
-    if (!sli_json_begin(json, '{', &it)) {
+    if (!sl_json_begin(json, '{', &it)) {
         return bad_json("a sharding state", err);
     }
     HASH_CLEAR(hh, class->shards);
-    while (sli_json_next(&it, &key, &value)) {
+    while (sl_json_next(&it, &key, &value)) {
         if (sl_str_is(key, "partitioningEnabled")) {
             class->pub.is_multi_tenant |= sl_str_is(sl_bytes_str(value), "true");
-        } else if (sl_str_is(key, "physical") && !sli_json_is_null(value)) {
-            if (!sli_json_begin(value, '{', &shards)) {
+        } else if (sl_str_is(key, "physical") && !sl_json_is_null(value)) {
+            if (!sl_json_begin(value, '{', &shards)) {
                 return bad_json("a sharding state", err);
             }
-            while (sli_json_next(&shards, &name, &physical)) {
+            while (sl_json_next(&shards, &name, &physical)) {
                 SL_TRY(sli_class_put_shard(c, class, name, physical, &s, err));
             }
             it.is_damaged |= shards.is_damaged;
@@ -293,7 +293,7 @@ sl_rc sli_classes_put(struct sli_classes *c, struct sl_bytes json, struct sl_byt
                       bool is_new, struct sl_err *err)
 {
     struct facts facts = {0};
-    bool has_sharding = sharding.len > 0 && !sli_json_is_null(sharding);
+    bool has_sharding = sharding.len > 0 && !sl_json_is_null(sharding);
     SL_TRY(read_class(&c->out->arena, json, &facts, err));
     struct sli_class *class = sli_classes_find(c, facts.name, !is_new);
     if (is_new ? class != NULL || !has_sharding : class == NULL) {
@@ -330,23 +330,23 @@ static bool find_place(struct sl_bytes class_json, struct sl_bytes property, str
 {
     struct sl_bytes list, each, name, wanted;
     struct sl_str key;
-    struct sli_json_iter it;
-    if (!sli_json_find(property, "name", &wanted) ||
-        !sli_json_find(class_json, "properties", &list)) {
+    struct sl_json_iter it;
+    if (!sl_json_find(property, "name", &wanted) ||
+        !sl_json_find(class_json, "properties", &list)) {
         return false;
     }
     *ret_before = "";
-    if (sli_json_is_null(list)) {
+    if (sl_json_is_null(list)) {
         *ret = list;
         return true;
     }
-    if (!sli_json_begin(list, '[', &it)) {
+    if (!sl_json_begin(list, '[', &it)) {
         return false;
     }
     *ret = (struct sl_bytes){list.ptr + list.len - 1, 0};
-    while (sli_json_next(&it, &key, &each)) {
+    while (sl_json_next(&it, &key, &each)) {
         *ret_before = ",";
-        if (sli_json_find(each, "name", &name) && is_same_name(name, wanted)) {
+        if (sl_json_find(each, "name", &name) && is_same_name(name, wanted)) {
             *ret = each;
             *ret_before = "";
             return true;
@@ -364,7 +364,7 @@ sl_rc sli_class_put_property(struct sli_classes *c, struct sli_class *class,
     if (!find_place(json, property, &place, &before)) {
         return SL_OK; /* a class without a list of properties: nothing that is exported */
     }
-    bool is_null = sli_json_is_null(place);
+    bool is_null = sl_json_is_null(place);
     size_t head = (size_t)(place.ptr - json.ptr), tail = head + place.len;
     sl_buf_add(&text, (struct sl_bytes){json.ptr, head});
     sl_buf_add_text(&text, is_null ? "[" : before);

@@ -61,6 +61,13 @@ static sl_rc faulty_split(struct sl_frozen *fz, const struct sl_shard *shard, ui
     return view_of(fz)->ops->split(view_of(fz), shard, range_max, arena, ret, ret_count, err);
 }
 
+static sl_rc faulty_schema(struct sl_frozen *fz, struct sl_str class_name, struct sl_arena *arena,
+                           struct sl_str *ret, struct sl_err *err)
+{
+    SL_TRY(fault_ask("schema", err));
+    return view_of(fz)->ops->schema(view_of(fz), class_name, arena, ret, err);
+}
+
 static sl_rc faulty_cursor(struct sl_frozen *fz, const struct sl_shard *shard,
                            const struct sl_range_key *range, struct sl_cursor **ret,
                            struct sl_err *err)
@@ -103,6 +110,7 @@ static sl_rc faulty_freeze(struct sl_source *src, struct sl_str name, struct sl_
                            struct sl_err *err)
 {
     static const struct sl_frozen_ops ops = {.shards = faulty_shards,
+                                             .schema = faulty_schema,
                                              .split = faulty_split,
                                              .cursor = faulty_cursor,
                                              .release = faulty_release};

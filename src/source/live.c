@@ -101,6 +101,12 @@ static sl_rc view_shards(struct sl_frozen *fz, struct sl_str class_name, struct 
     return SL_OK;
 }
 
+static sl_rc view_schema(struct sl_frozen *fz, struct sl_str class_name, struct sl_arena *arena,
+                         struct sl_str *ret, struct sl_err *err)
+{
+    return sl_db_view_class(view_of(fz)->view, class_name, arena, ret, err);
+}
+
 static sl_rc view_split(struct sl_frozen *fz, const struct sl_shard *shard, uint32_t range_max,
                         struct sl_arena *arena, struct sl_range_key **ret, uint32_t *ret_count,
                         struct sl_err *err)
@@ -156,8 +162,11 @@ static void view_release(struct sl_frozen *fz, bool drop)
     sl_free(v);
 }
 
-static const struct sl_frozen_ops frozen_ops = {
-    .shards = view_shards, .split = view_split, .cursor = view_cursor, .release = view_release};
+static const struct sl_frozen_ops frozen_ops = {.shards = view_shards,
+                                                .schema = view_schema,
+                                                .split = view_split,
+                                                .cursor = view_cursor,
+                                                .release = view_release};
 
 /* ---- source ---- */
 

@@ -24,6 +24,7 @@ struct class
 {
     char *name;
     bool is_tenants;
+    const char *json;     /* borrowed; NULL: none */
     struct shard *shards; /* ascending by name */
     uint32_t shard_count;
 };
@@ -212,6 +213,9 @@ static bool classes_copy(const struct classes *from, struct classes *to)
     for (uint32_t c = 0; c < from->count; c++) {
         const struct class *src = &from->items[c];
         struct class *copy = class_add(to, src->name, src->is_tenants);
+        if (copy != NULL) {
+            copy->json = src->json;
+        }
         for (uint32_t s = 0; copy != NULL && s < src->shard_count; s++) {
             if (!shard_copy(copy, &src->shards[s])) {
                 return false;
@@ -350,8 +354,22 @@ static void view_release(struct sl_frozen *fz, bool drop)
     sl_free(v);
 }
 
-static const struct sl_frozen_ops view_ops = {
-    .shards = view_shards, .split = view_split, .cursor = view_cursor, .release = view_release};
+static sl_rc view_schema(struct sl_frozen *fz, struct sl_str class_name, struct sl_arena *arena,
+                         struct sl_str *ret, struct sl_err *err)
+{
+    struct class *c = class_find(&view_of(fz)->classes, class_name);
+    if (c == NULL) {
+        return SL_FAIL(err, SL_ENOTFOUND, "class %.*s does not exist", SL_STR_ARG(class_name));
+    }
+    *ret = sl_arena_str(arena, sl_str_from(c->json));
+    return ret->ptr == NULL ? SL_NOMEM(err) : SL_OK;
+}
+
+static const struct sl_frozen_ops view_ops = {.shards = view_shards,
+                                              .schema = view_schema,
+                                              .split = view_split,
+                                              .cursor = view_cursor,
+                                              .release = view_release};
 
 /* ---- source ---- */
 
@@ -501,6 +519,14 @@ sl_rc sl_source_mem_put(struct sl_source *src, const char *class_name, const cha
     SL_AUTO(sl_buf) bytes = SL_BUF_EMPTY;
     SL_TRY(sl_object_write(obj, &bytes, err));
     return sl_source_mem_put_bytes(src, class_name, shard, obj->uuid, sl_buf_view(&bytes), err);
+}
+
+void sl_source_mem_schema(struct sl_source *src, const char *class_name, const char *json)
+{
+    struct mem *m = mem_of(src);
+    sl_mutex_lock(&m->mu);
+    class_find(&m->classes, sl_str_from(class_name))->json = json;
+    sl_mutex_unlock(&m->mu);
 }
 
 void sl_source_mem_empty(struct sl_source *src, const char *class_name, const char *shard)

@@ -115,15 +115,15 @@ static bool is_whole(struct raft *r, const json_t *meta, struct sl_bytes state)
 
 static sl_rc read_classes(struct raft *r, struct sl_bytes schema, struct sl_err *err)
 {
-    struct sli_json_iter it;
+    struct sl_json_iter it;
     struct sl_str key;
     struct sl_bytes value, class_json, sharding;
-    if (!sli_json_begin(schema, '{', &it)) {
+    if (!sl_json_begin(schema, '{', &it)) {
         return SL_FAIL(err, SL_ECORRUPT, "its schema is no JSON object");
     }
-    while (sli_json_next(&it, &key, &value)) {
-        if (!sli_json_find(value, "Class", &class_json) ||
-            !sli_json_find(value, "Sharding", &sharding)) {
+    while (sl_json_next(&it, &key, &value)) {
+        if (!sl_json_find(value, "Class", &class_json) ||
+            !sl_json_find(value, "Sharding", &sharding)) {
             return SL_FAIL(err, SL_ECORRUPT, "class %.*s is not whole", SL_STR_ARG(key));
         }
         SL_TRY(sli_classes_put(&r->classes, class_json, sharding, true, err));
@@ -135,15 +135,15 @@ static sl_rc read_state(struct raft *r, struct sl_bytes state, struct sl_err *er
 {
     SL_AUTO(sl_buf) schema = SL_BUF_EMPTY;
     struct sl_bytes value;
-    if (sli_json_find(state, "node_id", &value)) {
+    if (sl_json_find(state, "node_id", &value)) {
         struct sl_str name;
-        SL_TRY(sli_json_string(value, &r->out->arena, &name, err));
+        SL_TRY(sl_json_string(value, &r->out->arena, &name, err));
         r->node_name = sl_arena_str(&r->out->arena, name);
         if (r->node_name.ptr == NULL) {
             return SL_NOMEM(err);
         }
     }
-    if (sli_json_find(state, "schema", &value) && value.len > 2 && !sli_json_is_null(value)) {
+    if (sl_json_find(state, "schema", &value) && value.len > 2 && !sl_json_is_null(value)) {
         struct sl_str text = {(const char *)value.ptr + 1, value.len - 2};
         if (!sl_base64_parse(text, &schema)) {
             SL_TRY(sl_buf_done(&schema, err));
@@ -151,7 +151,7 @@ static sl_rc read_state(struct raft *r, struct sl_bytes state, struct sl_err *er
         }
         return read_classes(r, sl_buf_view(&schema), err);
     }
-    if (sli_json_find(state, "classes", &value)) {
+    if (sl_json_find(state, "classes", &value)) {
         return read_classes(r, value, err);
     }
     return SL_FAIL(err, SL_ECORRUPT, "it holds no schema");

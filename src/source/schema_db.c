@@ -69,25 +69,25 @@ static sl_rc read_first_version(struct reader *r, struct sl_bytes json, struct s
 {
     struct sl_bytes object, list, states, class, name, state;
     struct sl_str key, text;
-    struct sli_json_iter it;
-    if (!sli_json_find(json, "object", &object) || !sli_json_find(json, "ShardingState", &states) ||
-        !sli_json_find(object, "classes", &list)) {
+    struct sl_json_iter it;
+    if (!sl_json_find(json, "object", &object) || !sl_json_find(json, "ShardingState", &states) ||
+        !sl_json_find(object, "classes", &list)) {
         return SL_FAIL(err, SL_ECORRUPT, "damaged: the schema is not whole");
     }
-    if (!sli_json_begin(list, '[', &it)) {
-        return sli_json_is_null(list) ? SL_OK
-                                      : SL_FAIL(err, SL_ECORRUPT, "damaged: the list of classes");
+    if (!sl_json_begin(list, '[', &it)) {
+        return sl_json_is_null(list) ? SL_OK
+                                     : SL_FAIL(err, SL_ECORRUPT, "damaged: the list of classes");
     }
-    while (sli_json_next(&it, &key, &class)) {
-        if (!sli_json_find(class, "class", &name)) {
+    while (sl_json_next(&it, &key, &class)) {
+        if (!sl_json_find(class, "class", &name)) {
             return SL_FAIL(err, SL_ECORRUPT, "damaged: a class has no name");
         }
-        SL_TRY(sli_json_string(name, &r->out->arena, &text, err));
+        SL_TRY(sl_json_string(name, &r->out->arena, &text, err));
         text = sl_arena_str(&r->out->arena, text); /* NUL-terminated */
         if (text.ptr == NULL) {
             return SL_NOMEM(err);
         }
-        if (sli_json_find(states, text.ptr, &state)) {
+        if (sl_json_find(states, text.ptr, &state)) {
             SL_TRY(sli_classes_put(&r->classes, class, state, true, err));
         }
     }

@@ -14,28 +14,7 @@
 #define uthash_nonfatal_oom(element) ((element)->is_unhashed = true)
 #include <uthash.h>
 
-/* ---- json_text.c: members of JSON text, in place ---- */
-
-/* Walks the members of an object or the items of an array without building anything: a sharding
- * state of 100,000 tenants is taken apart one tenant at a time. Lives as long as the text. */
-struct sli_json_iter {
-    struct sl_bytes text;
-    size_t at;
-    char closer; /* '}' or ']' */
-    bool is_begun;
-    bool is_damaged; /* sticky: this is not JSON */
-};
-/* false: the text does not begin with `opener`, '{' or '['. */
-bool sli_json_begin(struct sl_bytes text, char opener, struct sli_json_iter *ret);
-/* false at the end, or with is_damaged. key (without quotes, escapes left; empty in arrays) and
- * value are views. */
-bool sli_json_next(struct sli_json_iter *it, struct sl_str *ret_key, struct sl_bytes *ret_value);
-/* The member of this name; false when there is none. */
-bool sli_json_find(struct sl_bytes object, const char *key, struct sl_bytes *ret);
-/* A string's text: in place, or in the arena when it has escapes. `null` is the empty text. */
-sl_rc sli_json_string(struct sl_bytes value, struct sl_arena *arena, struct sl_str *ret,
-                      struct sl_err *err);
-bool sli_json_is_null(struct sl_bytes value);
+#include "base/json_text.h"
 
 /* ---- classes.c: classes while they are put together ---- */
 

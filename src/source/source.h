@@ -43,6 +43,10 @@ struct sl_frozen_ops {
     /* All shards of the given class, in name order. SL_ENOTFOUND: class not in the view. */
     sl_rc (*shards)(struct sl_frozen *fz, struct sl_str class_name, struct sl_arena *arena,
                     struct sl_shard **ret, uint32_t *ret_count, struct sl_err *err);
+    /* The complete class JSON (models.Class) as it stands in the view, in the arena; empty when
+     * foreign data has no schema. SL_ENOTFOUND: class not in the view. */
+    sl_rc (*schema)(struct sl_frozen *fz, struct sl_str class_name, struct sl_arena *arena,
+                    struct sl_str *ret, struct sl_err *err);
     /* 1..range_max ranges covering the shard. */
     sl_rc (*split)(struct sl_frozen *fz, const struct sl_shard *shard, uint32_t range_max,
                    struct sl_arena *arena, struct sl_range_key **ret, uint32_t *ret_count,
@@ -109,6 +113,8 @@ sl_rc sl_source_mem_open(struct sl_source **ret, struct sl_err *err);
 enum sl_source_mem_kind { SL_SOURCE_MEM_PLAIN, SL_SOURCE_MEM_TENANTS };
 sl_rc sl_source_mem_class(struct sl_source *src, const char *class_name,
                           enum sl_source_mem_kind kind, struct sl_err *err);
+/* What `schema` tells of the class; borrowed for the source's life. Without it: the empty text. */
+void sl_source_mem_schema(struct sl_source *src, const char *class_name, const char *json);
 /* skip_reason "" is a shard that is read (without objects it says `no data`). */
 sl_rc sl_source_mem_shard(struct sl_source *src, const char *class_name, const char *shard,
                           const char *skip_reason, struct sl_err *err);

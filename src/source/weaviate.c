@@ -358,8 +358,23 @@ static void view_release(struct sl_frozen *fz, bool drop SL_UNUSED)
     sl_free(f);
 }
 
-static const struct sl_frozen_ops frozen_ops = {
-    .shards = view_shards, .split = view_split, .cursor = view_cursor, .release = view_release};
+static sl_rc view_schema(struct sl_frozen *fz, struct sl_str class_name, struct sl_arena *arena,
+                         struct sl_str *ret, struct sl_err *err)
+{
+    const struct sl_schema_class *c = sl_schema_class(&frozen_of(fz)->view->schema, class_name);
+    if (c == NULL) {
+        return SL_FAIL(err, SL_ENOTFOUND, "class %.*s is not in the schema",
+                       SL_STR_ARG(class_name));
+    }
+    *ret = sl_arena_str(arena, c->json);
+    return ret->ptr == NULL ? SL_NOMEM(err) : SL_OK;
+}
+
+static const struct sl_frozen_ops frozen_ops = {.shards = view_shards,
+                                                .schema = view_schema,
+                                                .split = view_split,
+                                                .cursor = view_cursor,
+                                                .release = view_release};
 
 /* ---- for people ---- */
 

@@ -237,12 +237,11 @@ static void names_no_file_system_takes_are_refused(void **state)
 
 static void memory_is_divided_within_what_is_given(void **state SL_UNUSED)
 {
-    struct sl_pq_opts writer = {.nodes = sli_columns, .node_count = sli_column_count};
+    uint64_t writer_bytes = 16 * MIB;
     for (uint64_t memory = 32 * MIB; memory <= 4096 * MIB; memory *= 2) {
         for (uint32_t wanted = 1; wanted <= 64; wanted *= 2) {
-            struct sli_memory_plan p = sli_memory_plan(memory, wanted, 1);
-            writer.group_bytes = 8 * MIB;
-            uint64_t least = sl_pq_memory_bound(&writer);
+            struct sli_memory_plan p = sli_memory_plan(memory, wanted, 1, writer_bytes);
+            uint64_t least = 8 * MIB + writer_bytes;
             assert_in_range(p.worker_count, 1, wanted);
             assert_in_range(p.group_bytes, 8 * MIB, 64 * MIB);
             assert_in_range(p.part_bytes, 1 * MIB, 8 * MIB);
@@ -255,13 +254,13 @@ static void memory_is_divided_within_what_is_given(void **state SL_UNUSED)
 
 static void default_memory_gives_two_workers_32_mib_groups(void **state SL_UNUSED)
 {
-    struct sli_memory_plan p = sli_memory_plan(130 * MIB, 2, 1);
+    struct sli_memory_plan p = sli_memory_plan(130 * MIB, 2, 1, 25 * MIB);
     assert_int_equal(p.worker_count, 2);
     assert_in_range(p.group_bytes, 32 * MIB, 33 * MIB);
     assert_int_equal(p.part_bytes, 4 * MIB);
-    p = sli_memory_plan(1024 * MIB, 2, 1);
+    p = sli_memory_plan(1024 * MIB, 2, 1, 25 * MIB);
     assert_int_equal(p.group_bytes, 64 * MIB);
-    p = sli_memory_plan(64 * MIB, 1, 5 * MIB); /* the destination takes no smaller part */
+    p = sli_memory_plan(64 * MIB, 1, 5 * MIB, 25 * MIB); /* the destination takes no smaller part */
     assert_in_range(p.part_bytes, 5 * MIB, 8 * MIB);
 }
 

@@ -2,7 +2,7 @@
  * (strconv 'g' of float32); expected types are those of the reference's schema. */
 #include "../parquet/parquet_fixture.h"
 
-#include "export/export_int.h"
+#include "layout/layout.h"
 
 enum { ID, CREATED, UPDATED, VECTOR, NAMED, MULTI, PROPERTIES, COLUMNS };
 
@@ -15,19 +15,17 @@ struct row {
 
 static sl_rc put(struct row *r, const struct sl_object *obj, enum sl_timestamp_unit unit)
 {
-    SL_AUTO(sl_buf) scratch = SL_BUF_EMPTY;
-    _Atomic uint64_t nonfinite = 0;
-    struct sl_pq_opts opts = {.nodes = sli_columns,
-                              .node_count = sli_column_count,
-                              .zstd_level = 1,
-                              .group_bytes = 32u << 20,
-                              .group_rows = 1000};
+    struct sl_layout_opts choice = {.kind = SL_LAYOUT_WEAVIATE, .unit = unit};
+    SL_AUTO_PTR(sl_layout) layout = NULL;
+    struct sl_pq_opts opts = {.zstd_level = 1, .group_bytes = 32u << 20, .group_rows = 1000};
     struct sl_pq_writer *w = NULL;
     struct sl_receipt receipt = {0};
     *r = (struct row){.sink = MEM_SINK};
+    assert_int_equal(sl_layout_open(&choice, &layout, &r->err), SL_OK);
+    sl_layout_schema(layout, &opts);
     assert_int_equal(sl_pq_writer_open(&opts, &r->sink.base, &w, &r->err), SL_OK);
-    sl_rc rc = sli_row_put(w, obj, unit, &scratch, &nonfinite, &r->err);
-    r->nonfinite = nonfinite;
+    sl_rc rc = sl_layout_put(layout, w, obj, &r->err);
+    r->nonfinite = sl_layout_tally(layout).nonfinite;
     if (rc != SL_OK) {
         sl_pq_writer_abort(w);
         return rc;
@@ -303,23 +301,21 @@ static void largest_vectors_fit(void **state SL_UNUSED)
 /* A destination that fails is not the object's fault. */
 static void failure_of_the_destination_names_no_object(void **state SL_UNUSED)
 {
-    struct sl_pq_opts opts = {.nodes = sli_columns,
-                              .node_count = sli_column_count,
-                              .zstd_level = 1,
-                              .group_bytes = 1u << 20,
-                              .sorted_column = -1,
-                              .group_rows = 2};
-    SL_AUTO(sl_buf) scratch = SL_BUF_EMPTY;
-    _Atomic uint64_t nonfinite = 0;
+    struct sl_layout_opts choice = {.kind = SL_LAYOUT_WEAVIATE, .unit = SL_UNIT_NS};
+    SL_AUTO_PTR(sl_layout) layout = NULL;
+    struct sl_pq_opts opts = {.zstd_level = 1, .group_bytes = 1u << 20, .group_rows = 2};
     struct mem_sink sink = MEM_SINK;
     struct sl_pq_writer *w = NULL;
     struct sl_err err = {0};
     struct sl_object *obj = object_new();
+    assert_int_equal(sl_layout_open(&choice, &layout, &err), SL_OK);
+    sl_layout_schema(layout, &opts);
+    opts.sorted_column = -1;
     assert_int_equal(sl_pq_writer_open(&opts, &sink.base, &w, &err), SL_OK);
     sink.good_writes = 1; /* the magic */
     sl_rc rc = SL_OK;
     for (int i = 0; i < 2 && rc == SL_OK; i++) {
-        rc = sli_row_put(w, obj, SL_UNIT_NS, &scratch, &nonfinite, &err);
+        rc = sl_layout_put(layout, w, obj, &err);
     }
     assert_int_equal(rc, SL_ENOSPACE);
     assert_string_equal(err.text, "the sink is full");

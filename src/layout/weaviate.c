@@ -1,11 +1,11 @@
-/* Object -> the seven columns of layout `weaviate`. The only copy of raw values happens here, into
- * the open pages of the writer; vector text is made in place there. */
+/* Layout `weaviate`: seven columns. The only copy of raw values happens here, into the open pages
+ * of the writer; vector text is made in place there. */
 #include "base/num.h"
-#include "export/export_int.h"
+#include "layout/layout_int.h"
 
 enum { ID, CREATED, UPDATED, VECTOR, NAMED, MULTI, PROPERTIES, COLUMN_COUNT };
 
-const struct sl_pq_node sli_columns[] = {
+static const struct sl_pq_node columns[] = {
     [ID] = {"id", SL_PQ_BYTE_ARRAY, SL_PQ_REQUIRED, SL_PQ_STRING, SL_PQ_STATS_FULL, SL_PQ_ZSTD, 0,
             0, 0},
     [CREATED] = {"creation_time", SL_PQ_INT64, SL_PQ_REQUIRED, SL_PQ_INT_64, SL_PQ_STATS_FULL,
@@ -21,25 +21,15 @@ const struct sl_pq_node sli_columns[] = {
     [PROPERTIES] = {"properties", SL_PQ_BYTE_ARRAY, SL_PQ_OPTIONAL, SL_PQ_NONE, SL_PQ_STATS_NULLS,
                     SL_PQ_ZSTD, 0, 0, 0},
 };
-const uint32_t sli_column_count = COLUMN_COUNT;
-_Static_assert(SL_COUNT_OF(sli_columns) == COLUMN_COUNT, "one definition per column");
+_Static_assert(SL_COUNT_OF(columns) == COLUMN_COUNT, "one definition per column");
+_Static_assert(SL_COUNT_OF(columns) == SL_COUNT_OF(((struct sl_layout *)NULL)->weaviate), "room");
 
-#define NS_PER_MS 1000000
-
-/* Never clamps or wraps: a time that does not fit is the object's fault and is told. */
-static sl_rc time_of(int64_t ms, enum sl_timestamp_unit unit, int64_t *ret, struct sl_err *err)
+void sli_weaviate_open(struct sl_layout *l)
 {
-    if (unit == SL_UNIT_MS) {
-        *ret = ms;
-        return SL_OK;
+    memcpy(l->weaviate, columns, sizeof(columns));
+    for (uint32_t i = NAMED; l->opts.is_json_annotated && i <= PROPERTIES; i++) {
+        l->weaviate[i].annotation = SL_PQ_JSON;
     }
-    if (__builtin_mul_overflow(ms, (int64_t)NS_PER_MS, ret)) {
-        return SL_FAIL(
-            err, SL_ECORRUPT,
-            "time %lld ms does not fit nanoseconds; export with SLUICE_TIMESTAMP_UNIT=ms",
-            (long long)ms);
-    }
-    return SL_OK;
 }
 
 static char *put_text(char *at, const void *text, size_t len)
@@ -134,14 +124,13 @@ static sl_rc put_multi(struct sl_pq_writer *w, const struct sl_object *obj, stru
     return SL_OK;
 }
 
-static sl_rc put_row(struct sl_pq_writer *w, const struct sl_object *obj,
-                     enum sl_timestamp_unit unit, struct sl_buf *scratch, uint64_t *nonfinite,
-                     struct sl_err *err)
+sl_rc sli_weaviate_put(struct sl_layout *l, struct sl_pq_writer *w, const struct sl_object *obj,
+                       struct sl_err *err)
 {
     int64_t created = 0, updated = 0;
     char id[SL_UUID_TEXT_SIZE];
-    SL_TRY(time_of(obj->create_ms, unit, &created, err));
-    SL_TRY(time_of(obj->update_ms, unit, &updated, err));
+    SL_TRY(sli_time_of(l, obj->create_ms, &created, err));
+    SL_TRY(sli_time_of(l, obj->update_ms, &updated, err));
     sl_uuid_format(obj->uuid, id);
     sl_pq_put_bytes(w, ID, SL_BYTES(id, sizeof(id)));
     sl_pq_put_i64(w, CREATED, created);
@@ -151,29 +140,12 @@ static sl_rc put_row(struct sl_pq_writer *w, const struct sl_object *obj,
     } else {
         sl_pq_put_null(w, VECTOR);
     }
-    put_named(w, obj, nonfinite);
-    SL_TRY(put_multi(w, obj, scratch, nonfinite, err));
-    if (obj->properties.len == 0 || sl_str_is(sl_bytes_str(obj->properties), "null")) {
-        sl_pq_put_null(w, PROPERTIES);
-    } else {
+    put_named(w, obj, &l->tally.nonfinite);
+    SL_TRY(put_multi(w, obj, &l->scratch, &l->tally.nonfinite, err));
+    if (sli_has_properties(obj)) {
         sl_pq_put_bytes(w, PROPERTIES, obj->properties);
+    } else {
+        sl_pq_put_null(w, PROPERTIES);
     }
     return sl_pq_row_end(w, err);
-}
-
-sl_rc sli_row_put(struct sl_pq_writer *w, const struct sl_object *obj, enum sl_timestamp_unit unit,
-                  struct sl_buf *scratch, _Atomic uint64_t *nonfinite, struct sl_err *err)
-{
-    uint64_t seen = 0;
-    sl_rc rc = put_row(w, obj, unit, scratch, &seen, err);
-    if (SL_UNLIKELY(seen > 0)) {
-        atomic_fetch_add_explicit(nonfinite, seen, memory_order_relaxed);
-    }
-    /* Other failures are the destination's: this object has no part in them. */
-    if (SL_UNLIKELY(rc == SL_ECORRUPT || rc == SL_ETOOBIG)) {
-        char id[SL_UUID_TEXT_SIZE];
-        sl_uuid_format(obj->uuid, id);
-        sl_err_prefix(err, "object %.*s", SL_UUID_TEXT_SIZE, id);
-    }
-    return rc;
 }
