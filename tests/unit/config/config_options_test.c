@@ -53,7 +53,7 @@ static void reads_every_kind_from_the_environment(void **state SL_UNUSED)
     assert_int_equal(c.export_parallelism, 7);
     assert_int_equal(c.memory_max, 1073741824);
     assert_string_equal(c.export_path, "/x y");
-    assert_int_equal(c.timestamp_unit, 1);
+    assert_int_equal(c.timestamp_unit, 3);
     sl_config_fini(&c);
 }
 
