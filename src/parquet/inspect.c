@@ -1,135 +1,15 @@
 /* Footer reader for people: a Parquet file's FileMetaData as JSON.
- *
- * A bounds-checked compact-thrift reader over foreign bytes: lengths are checked against what is
- * left, nesting against a limit, and a field that is not known is skipped by its type. */
+ * A field that is not known is skipped by its type. */
 #include "base/json.h"
 #include "base/str.h"
 #include "parquet/parquet_int.h"
 
-#define DEPTH_MAX 32
 #define TAIL_SIZE 8 /* footer length, PAR1 */
 
 struct reader {
-    struct sl_rd rd;
-    bool is_bad;  /* sticky: a varint too long, a nesting too deep, an unknown type */
+    struct sli_tr tr;
     int64_t type; /* physical type of the column being described: how its bounds read */
 };
-
-static uint64_t varint(struct reader *r)
-{
-    uint64_t v = 0;
-    for (uint32_t shift = 0; shift < 70; shift += 7) {
-        uint8_t b = sl_rd_u8(&r->rd);
-        v |= shift < 64 ? (uint64_t)(b & 0x7f) << shift : 0;
-        if ((b & 0x80) == 0) {
-            return v;
-        }
-    }
-    r->is_bad = true;
-    return 0;
-}
-
-static int64_t zigzag(struct reader *r)
-{
-    uint64_t v = varint(r);
-    return (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
-}
-
-static bool has_ended(const struct reader *r)
-{
-    return r->is_bad || r->rd.is_short;
-}
-
-/* Next field of a struct; false at its end. */
-static bool next_field(struct reader *r, int16_t *field, uint8_t *type)
-{
-    uint8_t head = sl_rd_u8(&r->rd);
-    *type = head & 15;
-    if (head == 0 || has_ended(r)) {
-        return false;
-    }
-    *field = (int16_t)(head >> 4 != 0 ? *field + (head >> 4) : zigzag(r));
-    return !has_ended(r);
-}
-
-/* Elements of a list; each takes at least one byte, which bounds the count. */
-static uint32_t list_begin(struct reader *r, uint8_t *type)
-{
-    uint8_t head = sl_rd_u8(&r->rd);
-    *type = head & 15;
-    uint64_t count = head >> 4 == 15 ? varint(r) : head >> 4;
-    if (count > sl_rd_left(&r->rd)) {
-        r->is_bad = true;
-        return 0;
-    }
-    return (uint32_t)count;
-}
-
-static struct sl_bytes binary(struct reader *r)
-{
-    return sl_rd_bytes(&r->rd, varint(r));
-}
-
-static void skip(struct reader *r, uint8_t type, uint32_t depth);
-
-static void skip_struct(struct reader *r, uint32_t depth)
-{
-    int16_t field = 0;
-    uint8_t type = 0;
-    while (next_field(r, &field, &type)) {
-        skip(r, type, depth);
-    }
-}
-
-static void skip_list(struct reader *r, uint32_t depth)
-{
-    uint8_t type = 0;
-    uint32_t count = list_begin(r, &type);
-    for (uint32_t i = 0; i < count && !has_ended(r); i++) {
-        if (type == SLI_T_TRUE || type == SLI_T_FALSE) {
-            (void)sl_rd_u8(&r->rd);
-        } else {
-            skip(r, type, depth);
-        }
-    }
-}
-
-static void skip(struct reader *r, uint8_t type, uint32_t depth)
-{
-    if (depth > DEPTH_MAX) {
-        r->is_bad = true;
-        return;
-    }
-    switch (type) {
-    case SLI_T_TRUE:
-    case SLI_T_FALSE:
-        return;
-    case SLI_T_BYTE:
-        (void)sl_rd_u8(&r->rd);
-        return;
-    case SLI_T_I16:
-    case SLI_T_I32:
-    case SLI_T_I64:
-        (void)varint(r);
-        return;
-    case SLI_T_DOUBLE:
-        (void)sl_rd_u64(&r->rd);
-        return;
-    case SLI_T_BINARY:
-        (void)binary(r);
-        return;
-    case SLI_T_LIST:
-    case SLI_T_SET:
-        skip_list(r, depth + 1);
-        return;
-    case SLI_T_STRUCT:
-        skip_struct(r, depth + 1);
-        return;
-    default: /* maps are not part of Parquet's metadata */
-        r->is_bad = true;
-        return;
-    }
-}
 
 /* ---- names ---- */
 
@@ -228,17 +108,17 @@ static void describe_list(struct reader *r, const struct field *f, struct sl_jso
                           uint32_t depth)
 {
     uint8_t type = 0;
-    uint32_t count = list_begin(r, &type);
+    uint32_t count = sli_tr_list(&r->tr, &type);
     sl_json_arr(w);
-    for (uint32_t i = 0; i < count && !has_ended(r); i++) {
+    for (uint32_t i = 0; i < count && !sli_tr_has_ended(&r->tr); i++) {
         if (f->shape == STRUCTS && type == SLI_T_STRUCT) {
             describe(r, f->more, f->count, w, depth + 1);
         } else if (f->shape == TEXTS && type == SLI_T_BINARY) {
-            sl_json_str(w, sl_bytes_str(binary(r)));
+            sl_json_str(w, sl_bytes_str(sli_tr_binary(&r->tr)));
         } else if (f->shape == NAMES && type == SLI_T_I32) {
-            sl_json_text(w, name_of(f->more, f->count, zigzag(r)));
+            sl_json_text(w, name_of(f->more, f->count, sli_tr_zigzag(&r->tr)));
         } else {
-            r->is_bad = true;
+            r->tr.is_bad = true;
         }
     }
     sl_json_arr_end(w);
@@ -268,7 +148,7 @@ static bool fits(enum shape shape, uint8_t type)
 /* A number of an integer column, text where it is text, else hex digits. */
 static void describe_bound(struct reader *r, struct sl_json *w)
 {
-    struct sl_bytes b = binary(r);
+    struct sl_bytes b = sli_tr_binary(&r->tr);
     struct sl_rd rd = sl_rd_over(b);
     if (r->type == SLI_TYPE_INT64 && b.len == 8) {
         sl_json_i64(w, (int64_t)sl_rd_u64(&rd));
@@ -290,20 +170,20 @@ static void describe_field(struct reader *r, const struct field *f, struct sl_js
     sl_json_key(w, f->key);
     switch (f->shape) {
     case NUMBER:
-        sl_json_i64(w, zigzag(r));
+        sl_json_i64(w, sli_tr_zigzag(&r->tr));
         return;
     case TYPE:
-        r->type = zigzag(r);
+        r->type = sli_tr_zigzag(&r->tr);
         sl_json_text(w, name_of(f->more, f->count, r->type));
         return;
     case NAME:
-        sl_json_text(w, name_of(f->more, f->count, zigzag(r)));
+        sl_json_text(w, name_of(f->more, f->count, sli_tr_zigzag(&r->tr)));
         return;
     case BOUND:
         describe_bound(r, w);
         return;
     case TEXT:
-        sl_json_str(w, sl_bytes_str(binary(r)));
+        sl_json_str(w, sl_bytes_str(sli_tr_binary(&r->tr)));
         return;
     case STRUCT:
         describe(r, f->more, f->count, w, depth + 1);
@@ -322,7 +202,7 @@ static void describe(struct reader *r, const struct field *fields, size_t count,
     int16_t id = 0;
     uint8_t type = 0;
     sl_json_obj(w);
-    while (next_field(r, &id, &type)) {
+    while (sli_tr_field(&r->tr, &id, &type)) {
         const struct field *known = NULL;
         for (size_t i = 0; i < count && known == NULL; i++) {
             known = fields[i].id == id && fits(fields[i].shape, type) ? &fields[i] : NULL;
@@ -330,7 +210,7 @@ static void describe(struct reader *r, const struct field *fields, size_t count,
         if (known != NULL) {
             describe_field(r, known, w, depth);
         } else {
-            skip(r, type, depth);
+            sli_tr_skip(&r->tr, type);
         }
     }
     sl_json_obj_end(w);
@@ -353,15 +233,16 @@ sl_rc sl_pq_footer_describe(struct sl_bytes tail, uint64_t file_size, uint64_t *
         return SL_FAIL(err, SL_EINVAL, "the last %llu bytes are needed",
                        (unsigned long long)*ret_need);
     }
-    struct reader r = {
-        .rd = sl_rd_over(SL_BYTES(tail.ptr + tail.len - TAIL_SIZE - len, (size_t)len)), .type = -1};
+    struct reader r = {.tr.rd =
+                           sl_rd_over(SL_BYTES(tail.ptr + tail.len - TAIL_SIZE - len, (size_t)len)),
+                       .type = -1};
     struct sl_json w = sl_json_over(out_json);
     size_t before = out_json->len;
     describe(&r, file, SL_COUNT_OF(file), &w, 0);
-    if (has_ended(&r)) {
+    if (sli_tr_has_ended(&r.tr)) {
         out_json->len = before;
-        SL_TRY(sl_rd_done(&r.rd, "footer", err));
-        return SL_FAIL(err, SL_ECORRUPT, "footer: damaged at offset %zu", r.rd.at);
+        SL_TRY(sl_rd_done(&r.tr.rd, "footer", err));
+        return SL_FAIL(err, SL_ECORRUPT, "footer: damaged at offset %zu", r.tr.rd.at);
     }
     return sl_buf_done(out_json, err);
 }

@@ -40,6 +40,21 @@ void sli_thrift_list(struct sli_thrift *t, int16_t field, enum sli_thrift_type t
 void sli_thrift_struct(struct sli_thrift *t, int16_t field);
 void sli_thrift_end(struct sli_thrift *t); /* ends the innermost struct */
 
+/* ---- thrift_read.c: compact protocol of foreign bytes; failures stick ---- */
+struct sli_tr {
+    struct sl_rd rd;
+    bool is_bad; /* sticky: a varint too long, a nesting too deep, an unknown type */
+};
+bool sli_tr_has_ended(const struct sli_tr *r); /* failed, by is_bad or for want of bytes */
+uint64_t sli_tr_varint(struct sli_tr *r);
+int64_t sli_tr_zigzag(struct sli_tr *r);
+struct sl_bytes sli_tr_binary(struct sli_tr *r);
+/* Next field of a struct, *field being the one before (0 at first); false at its end. */
+bool sli_tr_field(struct sli_tr *r, int16_t *field, uint8_t *type);
+/* Elements of a list; each takes at least one byte, which bounds the count. */
+uint32_t sli_tr_list(struct sli_tr *r, uint8_t *type);
+void sli_tr_skip(struct sli_tr *r, uint8_t type); /* the value of a field */
+
 /* ---- format constants of Apache Parquet (parquet.thrift) ---- */
 enum {
     SLI_TYPE_BOOLEAN = 0,
