@@ -247,8 +247,10 @@ static bool raise_char(uint8_t *at, size_t len)
         return true;
     }
     for (size_t i = len; len > 1 && i-- > 1;) {
-        if (at[i] < 0xBF) {
-            at[i]++; /* U+D7FF is followed by surrogates, but no bound needs to be a character */
+        /* Behind these two lie surrogates and what is beyond Unicode. */
+        uint8_t last = i > 1 ? 0xBF : at[0] == 0xED ? 0x9F : at[0] == 0xF4 ? 0x8F : 0xBF;
+        if (at[i] < last) {
+            at[i]++;
             return true;
         }
     }

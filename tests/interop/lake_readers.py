@@ -1,0 +1,292 @@
+"""Layout `lake`: pyarrow, DuckDB and polars read typed columns without a cast, and see what was loaded.
+
+What each typed value must be is worked out here from the JSON that was sent, by Python's own
+parsers; over real Weaviate data, from the same export in layout `weaviate`.
+"""
+
+import base64
+import datetime
+import json
+import pathlib
+import re
+import struct
+import sys
+import uuid
+
+import duckdb
+import polars
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "lib"))
+import fixtures  # noqa: E402
+from node import Node, check, equal, run  # noqa: E402
+
+UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+
+
+def f32(v):
+    return struct.unpack("<f", struct.pack("<f", v))[0]
+
+
+def micros(text):
+    """Microseconds since 1970 of RFC 3339 text, digits below cut."""
+    date, fraction, zone = re.fullmatch(r"(.{19})(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", text).groups()
+    offset = datetime.timedelta(0)
+    if zone != "Z":
+        sign = -1 if zone[0] == "-" else 1
+        offset = sign * datetime.timedelta(hours=int(zone[1:3]), minutes=int(zone[4:6]))
+    at = datetime.datetime.strptime(date, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=datetime.timezone.utc) - offset
+    return (at - EPOCH) // datetime.timedelta(microseconds=1) + int(((fraction or "") + "000000")[:6])
+
+
+def members(names, value):
+    return None if value is None else {k: value.get(k) for k in names}
+
+
+def typed(data_type, value, nested=None):
+    """What a reader must see of a property's JSON value."""
+    if value is None:
+        return None
+    if data_type[:1].isupper():
+        return [{"beacon": v["beacon"]} for v in value]
+    if data_type.endswith("[]"):
+        return [typed(data_type[:-2], v, nested) for v in value]
+    if data_type == "object":
+        return {p["name"]: typed(p["dataType"][0], value.get(p["name"]), p.get("nestedProperties")) for p in nested}
+    if data_type == "geoCoordinates":
+        return {k: f32(value[k]) for k in ("latitude", "longitude")}
+    if data_type == "phoneNumber":
+        return members(["input", "internationalFormatted", "nationalFormatted", "national", "countryCode",
+                        "defaultCountry", "valid"], value)
+    made = {"text": str, "string": str, "int": int, "number": float, "boolean": bool, "date": micros,
+            "uuid": lambda v: uuid.UUID(v).bytes, "blob": base64.b64decode}
+    return made[data_type](value)
+
+
+def plain(value):
+    """Values of all readers in one form: times as microseconds, UUIDs as bytes."""
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, datetime.datetime):
+        return (value - EPOCH) // datetime.timedelta(microseconds=1)
+    if isinstance(value, str) and UUID.fullmatch(value):  # DuckDB's
+        return uuid.UUID(value).bytes
+    return value.bytes if isinstance(value, uuid.UUID) else value
+
+
+def readers(files):
+    """Each reader's rows as dictionaries, in file order."""
+    arrow = [row for f in files for row in pq.ParquetFile(f, page_checksum_verification=True).read().to_pylist()]
+    names = [str(f) for f in files]
+    duckdb.sql("set TimeZone = 'UTC'")
+    duck = duckdb.sql(f"select * from read_parquet({names}, hive_partitioning = false)").to_arrow_table().to_pylist()
+    polar = polars.read_parquet(names, hive_partitioning=False).to_dicts()
+    return {"pyarrow": arrow, "duckdb": duck, "polars": polar}
+
+
+NESTED = [{"name": "a", "dataType": ["int"]}, {"name": "b", "dataType": ["text[]"]},
+          {"name": "inner", "dataType": ["object[]"], "nestedProperties": [
+              {"name": "x", "dataType": ["number"]}, {"name": "y", "dataType": ["date"]}]}]
+TYPES = {"t": "text", "ta": "text[]", "i": "int", "ia": "int[]", "n": "number", "na": "number[]", "b": "boolean",
+         "ba": "boolean[]", "d": "date", "da": "date[]", "u": "uuid", "ua": "uuid[]", "bl": "blob",
+         "geo": "geoCoordinates", "o": "object", "oa": "object[]"}
+
+
+def value_of(name, n):
+    """Values of row n: present, null, empty and odd ones take turns."""
+    texts = ["", "plain", 'quote " \\ slash', "Grüße 漢字 😀", "tab\tline\n\u0001", "é" * 40, "z" * 5000, "\U0010ffff" * 20]
+    ints = [0, -1, 2**53, -(2**53), n]
+    numbers = [0.0, -0.0, 1.5, 1e300, -1e-300, n / 7]
+    dates = ["2024-02-29T12:34:56.123456789Z", "1969-12-31T23:59:59.999999999Z", "2023-01-01T00:00:00+05:30",
+             "1600-06-15T01:02:03Z", "2500-01-01T00:00:00.5-02:00"]
+    uuids = [str(uuid.UUID(int=n * 0x9E3779B97F4A7C15F39CC0605CEDC834 % 2**128)), "ffffffff-ffff-ffff-ffff-ffffffffffff"]
+    inner = [{"x": numbers[n % 6], "y": dates[n % 5]}, {"y": dates[(n + 1) % 5]}][:n % 3]
+    nested = {"a": n, "b": texts[:n % 4], "inner": inner} if n % 5 else {"a": n}
+    base = {"t": texts[n % 8], "i": ints[n % 5], "n": numbers[n % 6], "b": n % 2 == 0, "d": dates[n % 5],
+            "u": uuids[n % 2], "bl": base64.b64encode(bytes(range(n % 50))).decode(),
+            "geo": {"latitude": (n % 180) / 2 - 45, "longitude": 12.345678}, "o": nested}
+    lists = {"ta": texts, "ia": ints, "na": numbers, "ba": [True, False, True], "da": dates, "ua": uuids,
+             "oa": [nested, {"a": 1}, {"b": ["x"]}]}
+    if name in lists:
+        return lists[name][:n % (len(lists[name]) + 1)]
+    return base[name]
+
+
+def make_rows(count):
+    for n in range(count):
+        properties = {k: value_of(k, n) for i, k in enumerate(TYPES) if (n + i) % 7 != 3}
+        if not properties.get("bl", "x"):
+            del properties["bl"]
+        vectors = {}
+        if n % 3 != 2:
+            vectors["single"] = [f32((n + i) / 3) for i in range(16)]
+        if n % 4 == 0:
+            vectors["many"] = [[f32(i / 3), float(n)] for i in range(n % 3 + 1)]
+        yield {"id": str(uuid.UUID(int=n * 2654435761 << 64 | n)), "properties": properties, "vectors": vectors}
+
+
+def test_every_type_by_every_reader(bin_dir):
+    node = Node(bin_dir, EXPORT_PARALLELISM=2)
+    none = {"vectorizer": {"none": {}}}
+    properties = [{"name": k, "dataType": [v], **({"nestedProperties": NESTED} if v.startswith("object") else {})}
+                  for k, v in TYPES.items()]
+    node.ok("POST", "/v1/schema", {"class": "All", "properties": properties, "vectorConfig": {
+        "single": {**none, "vectorIndexType": "hnsw"},
+        "many": {**none, "vectorIndexType": "hnsw", "vectorIndexConfig": {"multivector": {"enabled": True}}}}})
+    truth = {t["id"]: t for t in make_rows(2500)}
+    sent = list(truth.values())
+    for start in range(0, len(sent), 500):
+        for one in node.ok("POST", "/v1/batch/objects", {"objects": [{"class": "All", **t} for t in sent[start:start + 500]]}):
+            equal(one["result"]["status"], "SUCCESS", str(one.get("result")))
+            truth[one["id"]]["times"] = (one["creationTimeUnix"] * 1000, one["lastUpdateTimeUnix"] * 1000)
+    equal(node.export("all", config={"layout": "lake"})["status"], "SUCCESS")
+    files = sorted(node.folder("all").glob("collection=All/part-*.parquet"))
+    check(files, "files lie in collection=All/")
+    for name, rows in readers(files).items():
+        equal(len(rows), len(truth), name)
+        for row in rows:
+            row = {k: plain(v) for k, v in row.items()}
+            one = truth[str(uuid.UUID(bytes=bytes(row["id"])))]
+            equal((row["creation_time"], row["update_time"]), one["times"], name)
+            equal(row["vector"], None, name)
+            equal(row["vector_single"], one["vectors"].get("single"), name)
+            equal(row["multi_vector_many"], one["vectors"].get("many"), name)
+            kept = json.loads(row["properties_json"])
+            want = {k: typed(v, kept.get(k), NESTED) for k, v in TYPES.items()}
+            equal(row["properties"], want, f"{name} {one['id']}")
+            equal({k: v for k, v in want.items() if v is not None and k in ("t", "i", "b", "ta", "ia", "ba")},
+                  {k: v for k, v in one["properties"].items() if k in ("t", "i", "b", "ta", "ia", "ba")}, name)
+    node.close()
+
+
+def test_folders_are_partitions(bin_dir):
+    node = Node(bin_dir)
+    node.create_class("Parts", tenants=["t-1", "t_2"])
+    node.insert("Parts", 30, tenant="t-1")
+    node.insert("Parts", 20, tenant="t_2", first=100)
+    node.create_class("Single")
+    node.insert("Single", 7)
+    node.export("parts", config={"layout": "lake"})
+    folder = node.folder("parts")
+    equal(sorted(str(f.relative_to(folder)) for f in folder.rglob("*.parquet")),
+          ["collection=Parts/tenant=t-1/part-00000.parquet", "collection=Parts/tenant=t_2/part-00000.parquet",
+           "collection=Single/part-00000.parquet"])
+    table = ds.dataset(folder / "collection=Parts", partitioning="hive").to_table()
+    equal(sorted(table.column("tenant").to_pylist()), ["t-1"] * 30 + ["t_2"] * 20)
+    got = duckdb.sql(f"select collection, tenant, count(*) from read_parquet('{folder}/collection=Parts/**/*.parquet', "
+                     "hive_partitioning = true, hive_types_autocast = 0) group by all order by all").fetchall()
+    equal(got, [("Parts", "t-1", 30), ("Parts", "t_2", 20)])
+    keys = pq.ParquetFile(folder / "collection=Parts/tenant=t-1/part-00000.parquet").metadata.metadata
+    equal({k: keys[k] for k in (b"collection", b"tenant", b"timestamp_unit", b"sluice.layout")},
+          {b"collection": b"Parts", b"tenant": b"t-1", b"timestamp_unit": b"us", b"sluice.layout": b"lake"})
+    node.close()
+
+
+def test_bounds_let_readers_skip_and_never_lose_a_row(bin_dir):
+    node = Node(bin_dir)
+    node.ok("POST", "/v1/schema", {"class": "Bounds", "properties": [
+        {"name": "t", "dataType": ["text"]}, {"name": "n", "dataType": ["number"]}]})
+    texts = ["é" * 40 + str(n % 9) for n in range(500)] + ["\U0010ffff" * 20, "a" * 64, "a" * 65, "\u007f" * 70, ""]
+    node.ok("POST", "/v1/batch/objects", {"objects": [
+        {"class": "Bounds", "id": str(uuid.UUID(int=n + 1)), "properties": {"t": t, "n": -0.0 if n % 2 else 0.0}}
+        for n, t in enumerate(texts)]})
+    node.export("bounds", config={"layout": "lake"})
+    file = next(node.folder("bounds").rglob("*.parquet"))
+    group = pq.ParquetFile(file).metadata.row_group(0)
+    at = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
+    low, high = at["properties.t"].statistics, at["properties.n"].statistics
+    check(not low.has_min_max, "nothing lies above the greatest text", low)
+    equal((str(high.min), str(high.max)), ("-0.0", "0.0"))
+    for text in set(texts):
+        want = texts.count(text)
+        equal(duckdb.execute(f"select count(*) from '{file}' where properties.t = ?", [text]).fetchall()[0][0], want, text[:9])
+        equal(pq.read_table(file, filters=ds.field("properties", "t") == text).num_rows, want, text[:9])
+    one = str(uuid.UUID(int=77))
+    equal(duckdb.execute(f"select count(*) from '{file}' where id = ?::uuid", [one]).fetchall()[0][0], 1)
+    node.close()
+
+
+def test_exports_are_equal_byte_for_byte(bin_dir):
+    node = Node(bin_dir)
+    node.create_class("Same")
+    node.insert("Same", 3000)
+    for export_id in ("one", "two"):
+        node.export(export_id, config={"layout": "lake"})
+    one, two = (next(node.folder(i).rglob("*.parquet")).read_bytes() for i in ("one", "two"))
+    check(one == two, "two exports differ")
+    node.close()
+
+
+def test_what_is_not_known_is_told(bin_dir):
+    node = Node(bin_dir)
+    node.create_class("Known")
+    for config, why in (({"layout": "delta"}, "config.layout should be one of [weaviate lake]"),
+                        ({"colour": 1}, "config.colour is not known"), ([], "config must be an object"),
+                        ({"timestampUnit": "s"}, "config.timestampUnit should be one of [ns us ms]")):
+        status, reply = node.call("POST", "/v1/export/filesystem", {"id": "x", "file_format": "parquet", "config": config})[:2]
+        equal(status, 422, str(reply))
+        check(why in json.dumps(reply), reply)
+    node.close()
+
+
+def test_real_data_of_weaviate(bin_dir):
+    """The same directory in both layouts; the seven documented columns are the truth of the typed ones."""
+    scratch = fixtures.Scratch()
+    node = Node(bin_dir)
+    for folder in sorted((fixtures.root() / "real").iterdir()):
+        if not (folder / "stopped.tar.zst").exists():
+            continue
+        data = scratch.sub("data")
+        fixtures.unpack(folder / "stopped.tar.zst", data)
+        source = data / "stopped" if (data / "stopped").is_dir() else data
+        classes = json.loads((folder / "schema.json").read_text())
+        classes = {c["class"]: c for c in classes["schema"]["classes"]}
+        out = scratch.sub("out")
+        for layout in ("weaviate", "lake"):
+            code, _, errors = node.sluice("export", str(source), str(out), "--id", layout, "--layout", layout)
+            equal(code, 0, errors)
+        truth, seen = {}, {"pyarrow": set(), "duckdb": set(), "polars": set()}
+        for file in (out / "weaviate").glob("*.parquet"):
+            read = pq.ParquetFile(file)
+            keys = read.metadata.metadata
+            for row in read.read().to_pylist():
+                truth[(keys[b"collection"].decode(), keys.get(b"tenant"), row["id"])] = row
+        check(len(truth) > 1000, folder, len(truth))
+        for file in (out / "lake").rglob("*.parquet"):
+            keys = pq.ParquetFile(file).metadata.metadata
+            name = keys[b"collection"].decode()
+            for reader, rows in readers([file]).items():
+                for row in rows:
+                    row = {k: plain(v) for k, v in row.items()}
+                    key = (name, keys.get(b"tenant"), str(uuid.UUID(bytes=row["id"])))
+                    same_row(classes[name], row, truth[key])
+                    seen[reader].add(key)
+        equal(seen, {reader: set(truth) for reader in seen}, "rows of layout lake")
+    node.close()
+    scratch.close()
+
+
+def same_row(schema, row, want):
+    raw = want["vector"]
+    equal(row["vector"], None if raw is None else list(struct.unpack(f"<{len(raw) // 4}f", raw)))
+    for prefix, column in (("vector_", "named_vectors"), ("multi_vector_", "multi_vectors")):
+        vectors = {k.removeprefix(prefix): v for k, v in row.items() if k.startswith(prefix) and v is not None}
+        equal(vectors, {k: numbers(v) for k, v in json.loads(want[column] or b"{}").items()})
+    equal((row["creation_time"], row["update_time"]), (want["creation_time"] // 1000, want["update_time"] // 1000))
+    text = row["properties_json"]
+    equal(text.encode() if isinstance(text, str) else text, want["properties"])
+    kept = json.loads(row["properties_json"] or "{}") or {}
+    for p in schema.get("properties") or []:
+        equal(row["properties"][p["name"]], typed(p["dataType"][0], kept.get(p["name"]), p.get("nestedProperties")),
+              f"{schema['class']}.{p['name']}")
+
+
+def numbers(value):
+    return [numbers(v) for v in value] if isinstance(value, list) else f32(value)
+
+
+run(dict(globals()))
