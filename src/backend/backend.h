@@ -136,6 +136,7 @@ struct sl_stream_opts {
     struct sl_part_pool *parts;   /* borrowed; of all streams together */
     struct sl_cancel *cancel;     /* borrowed; may be NULL */
     _Atomic uint64_t *sent_bytes; /* may be NULL: grows as parts are acknowledged */
+    bool is_sha256;               /* the receipt has it */
 };
 /* On success *ret is a sink; close completes the object and yields its receipt. */
 sl_rc sl_stream_open(struct sl_backend *be, struct sl_str key, const struct sl_stream_opts *opts,

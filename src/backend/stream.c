@@ -46,6 +46,7 @@ struct stream {
     struct sl_stream_opts opts;
     struct sl_upload *upload; /* owned until complete or cancel */
     struct sl_xxh *hash;      /* of everything written. Owner only, as all up to `mu` */
+    struct sl_sha256 *sha256; /* likewise; NULL: not asked for */
     struct part *current;     /* being filled; NULL before the next byte */
     uint64_t size;            /* bytes written */
     uint32_t part_count;      /* parts begun */
@@ -246,6 +247,9 @@ static sl_rc stream_write(struct sl_sink *s, struct sl_bytes b, struct sl_err *e
     struct stream *st = stream_of(s);
     SL_TRY(failure_of(st, err));
     sl_xxh_add(st->hash, b);
+    if (st->sha256 != NULL) {
+        sl_sha256_add(st->sha256, b);
+    }
     sl_rc rc = stream_fill(st, b, err);
     return rc == SL_OK ? SL_OK : fail_with(st, rc, err);
 }
@@ -268,6 +272,7 @@ static void stream_free(struct stream *st)
     }
     part_give(st->opts.parts, st->current);
     sl_xxh_free(st->hash);
+    sl_sha256_free(st->sha256);
     sl_cond_fini(&st->changed);
     sl_mutex_fini(&st->mu);
     sl_free(st);
@@ -276,6 +281,7 @@ static void stream_free(struct stream *st)
 static sl_rc stream_close(struct sl_sink *s, struct sl_receipt *ret, struct sl_err *err)
 {
     struct stream *st = stream_of(s);
+    struct sl_receipt receipt = {.size = st->size, .xxh64 = sl_xxh_value(st->hash)};
     sl_rc rc = failure_of(st, err);
     if (rc == SL_OK && st->current != NULL) {
         rc = part_hand_over(st, err);
@@ -287,12 +293,15 @@ static sl_rc stream_close(struct sl_sink *s, struct sl_receipt *ret, struct sl_e
     if (rc == SL_OK) {
         rc = failure_of(st, err);
     }
+    if (rc == SL_OK && st->sha256 != NULL) {
+        rc = sl_sha256_end(st->sha256, receipt.sha256, err);
+    }
     if (rc == SL_OK) {
         rc = st->be->ops->complete(st->be, st->upload, st->part_count, st->size, err);
     }
     if (rc == SL_OK) {
         st->upload = NULL;
-        *ret = (struct sl_receipt){.size = st->size, .xxh64 = sl_xxh_value(st->hash)};
+        *ret = receipt;
     }
     stream_free(st);
     return rc;
@@ -323,7 +332,9 @@ sl_rc sl_stream_open(struct sl_backend *be, struct sl_str key, const struct sl_s
     sl_mutex_init(&st->mu);
     sl_cond_init(&st->changed);
     st->hash = sl_xxh_new();
-    sl_rc rc = st->hash == NULL ? SL_NOMEM(err) : be->ops->begin(be, key, &st->upload, err);
+    st->sha256 = opts->is_sha256 ? sl_sha256_new() : NULL;
+    bool is_whole = st->hash != NULL && (st->sha256 != NULL || !opts->is_sha256);
+    sl_rc rc = !is_whole ? SL_NOMEM(err) : be->ops->begin(be, key, &st->upload, err);
     if (rc != SL_OK) {
         stream_free(st);
         return rc;

@@ -45,6 +45,43 @@ sl_rc sl_sha256(struct sl_bytes b, uint8_t ret[SL_SHA256_SIZE], struct sl_err *e
     return digest(EVP_sha256(), b, ret, err);
 }
 
+struct sl_sha256 {
+    EVP_MD_CTX *ctx; /* owned; OpenSSL's memory */
+    bool is_failed;
+};
+
+struct sl_sha256 *sl_sha256_new(void)
+{
+    struct sl_sha256 *s = sl_alloc_zero(1, sizeof(*s));
+    if (s != NULL) {
+        s->ctx = EVP_MD_CTX_new();
+        s->is_failed = s->ctx == NULL || EVP_DigestInit_ex(s->ctx, EVP_sha256(), NULL) != 1;
+    }
+    return s;
+}
+
+void sl_sha256_free(struct sl_sha256 *s)
+{
+    if (s != NULL) {
+        EVP_MD_CTX_free(s->ctx);
+        sl_free(s);
+    }
+}
+
+void sl_sha256_add(struct sl_sha256 *s, struct sl_bytes b)
+{
+    s->is_failed = s->is_failed || EVP_DigestUpdate(s->ctx, some(b), b.len) != 1;
+}
+
+sl_rc sl_sha256_end(struct sl_sha256 *s, uint8_t ret[SL_SHA256_SIZE], struct sl_err *err)
+{
+    if (s->is_failed || EVP_DigestFinal_ex(s->ctx, ret, NULL) != 1) {
+        /* uncovered: only memory can run out here */
+        return SL_FAIL(err, SL_EINTERNAL, "OpenSSL cannot compute a digest");
+    }
+    return SL_OK;
+}
+
 sl_rc sl_md5(struct sl_bytes b, uint8_t ret[SL_MD5_SIZE], struct sl_err *err)
 {
     return digest(EVP_md5(), b, ret, err);

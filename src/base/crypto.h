@@ -9,6 +9,14 @@ sl_rc sl_random_bytes(uint8_t *ret, size_t len, struct sl_err *err);
 
 #define SL_SHA256_SIZE 32
 sl_rc sl_sha256(struct sl_bytes b, uint8_t ret[SL_SHA256_SIZE], struct sl_err *err);
+/* The same piece by piece. A failure shows at the end. */
+struct sl_sha256;
+struct sl_sha256 *sl_sha256_new(void) SL_MUST_USE; /* NULL: no memory */
+void sl_sha256_free(struct sl_sha256 *s);
+SL_DEFINE_FREEP(sl_sha256, sl_sha256_free)
+void sl_sha256_add(struct sl_sha256 *s, struct sl_bytes b);
+sl_rc sl_sha256_end(struct sl_sha256 *s, uint8_t ret[SL_SHA256_SIZE],
+                    struct sl_err *err); /* once */
 sl_rc sl_hmac_sha256(struct sl_bytes key, struct sl_bytes b, uint8_t ret[SL_SHA256_SIZE],
                      struct sl_err *err);
 #define SL_MD5_SIZE 16 /* a checksum that some stores take; it proves nothing */

@@ -503,6 +503,7 @@ static void any_cut_of_writes_gives_identical_bytes(void **state)
         struct sl_stream_opts opts = opts_of(w);
         _Atomic uint64_t sent = 0;
         opts.sent_bytes = &sent;
+        opts.is_sha256 = i % 2 == 0;
         struct sl_sink *s = NULL;
         assert_int_equal(sl_stream_open(w->be, sl_str_from(key), &opts, &s, NULL), SL_OK);
         for (size_t at = 0; at < SIZE; at += cuts[i]) {
@@ -513,6 +514,11 @@ static void any_cut_of_writes_gives_identical_bytes(void **state)
         assert_int_equal(sl_sink_close(s, &receipt, NULL), SL_OK);
         assert_int_equal(receipt.size, SIZE);
         assert_int_equal(receipt.xxh64, sl_xxh64(SL_BYTES(bytes, SIZE)));
+        uint8_t want[SL_SHA256_SIZE] = {0};
+        if (opts.is_sha256) {
+            assert_int_equal(sl_sha256(SL_BYTES(bytes, SIZE), want, NULL), SL_OK);
+        }
+        assert_memory_equal(receipt.sha256, want, sizeof want);
         assert_int_equal(atomic_load(&sent), SIZE);
         SL_AUTO(sl_buf) out = SL_BUF_EMPTY;
         assert_int_equal(sl_backend_get(w->be, sl_str_from(key), SIZE, &out, NULL), SL_OK);

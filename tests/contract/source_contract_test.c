@@ -307,6 +307,40 @@ static void unknown_class_is_not_found(void **state)
     sl_arena_fini(&arena);
 }
 
+/* A class that only folders tell of has none: memory before it is told one. */
+static void schema_is_that_of_the_view(void **state)
+{
+    struct world *w = *state;
+    struct sl_arena arena = SL_ARENA_EMPTY;
+    struct sl_str json = SL_STR("");
+    add_class(w, "Ten", true);
+    if (w->db == NULL) {
+        struct sl_frozen *before = freeze(w, "v-0");
+        assert_int_equal(before->ops->schema(before, SL_STR("Ten"), &arena, &json, NULL), SL_OK);
+        assert_int_equal(json.len, 0);
+        sl_frozen_release(before, true);
+        sl_source_mem_schema(fed(w), "Ten",
+                             "{\"class\":\"Ten\",\"multiTenancyConfig\":{\"enabled\":true}}");
+    }
+    struct sl_frozen *fz = freeze(w, "v-1");
+    add_class(w, "Later", false);
+    if (w->db == NULL) {
+        sl_source_mem_schema(fed(w), "Ten", "{}");
+    } else {
+        assert_int_equal(sl_db_class_delete(w->db, SL_STR("Ten"), NULL), SL_OK);
+    }
+    assert_int_equal(fz->ops->schema(fz, SL_STR("Later"), &arena, &json, NULL), SL_ENOTFOUND);
+    assert_int_equal(fz->ops->schema(fz, SL_STR("ten"), &arena, &json, NULL), SL_ENOTFOUND);
+    assert_int_equal(fz->ops->schema(fz, SL_STR("Ten"), &arena, &json, NULL), SL_OK);
+    sl_frozen_release(fz, true);
+    json_t *doc = json_loadb(json.ptr, json.len, 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(doc, "class")), "Ten");
+    assert_true(
+        json_is_true(json_object_get(json_object_get(doc, "multiTenancyConfig"), "enabled")));
+    json_decref(doc);
+    sl_arena_fini(&arena);
+}
+
 static void view_stands_while_the_source_moves(void **state)
 {
     struct world *w = *state;
@@ -549,6 +583,9 @@ static sl_rc script(struct world *w, struct sl_err *err)
         rc = fz->ops->shards(fz, SL_STR("A"), &arena, &list, &count, err);
     }
     if (rc == SL_OK) {
+        rc = fz->ops->schema(fz, SL_STR("A"), &arena, &names[0], err);
+    }
+    if (rc == SL_OK) {
         rc = fz->ops->split(fz, list, 4, &arena, &ranges, &count, err);
     }
     if (rc == SL_OK) {
@@ -599,7 +636,7 @@ static void failing_calls_are_told_and_leave_nothing(void **state)
     add_class(w, "A", false);
     put_many(w, "A", "", 10);
     int64_t failed = sweep(w, SL_FAULT_SOURCE, SL_EIO);
-    assert_int_equal(failed, current_kind == KIND_FAULTY ? 7 : 0);
+    assert_int_equal(failed, current_kind == KIND_FAULTY ? 8 : 0);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, world_open, world_close)
@@ -611,6 +648,7 @@ int main(void)
         T(shards_come_in_name_order_with_exact_counts),
         T(class_without_tenants_has_a_shard_that_is_no_tenant),
         T(unknown_class_is_not_found),
+        T(schema_is_that_of_the_view),
         T(view_stands_while_the_source_moves),
         T(ranges_are_disjoint_and_cover_every_key),
         T(many_cursors_read_at_once),

@@ -1,5 +1,5 @@
-/* Digests and checksums against published values: RFC 4231 (HMAC), RFC 1321 (MD5), RFC 3720 B.4
- * (CRC-32C). */
+/* Digests and checksums against published values: FIPS 180-2 (SHA-256), RFC 4231 (HMAC), RFC 1321
+ * (MD5), RFC 3720 B.4 (CRC-32C). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -43,6 +43,20 @@ static void hmac_of_rfc_4231(void **state SL_UNUSED)
                      SL_OK);
     assert_hex(mac, sizeof(mac),
                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+}
+
+static void sha256_of_fips_180_in_pieces(void **state SL_UNUSED)
+{
+    static const char message[] = "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
+    for (size_t cut = 0; cut < sizeof(message); cut++) {
+        SL_AUTO_PTR(sl_sha256) s = sl_sha256_new();
+        uint8_t got[SL_SHA256_SIZE];
+        sl_sha256_add(s, SL_BYTES(message, cut));
+        sl_sha256_add(s, SL_BYTES(message + cut, sizeof(message) - 1 - cut));
+        assert_int_equal(sl_sha256_end(s, got, NULL), SL_OK);
+        assert_hex(got, sizeof(got),
+                   "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+    }
 }
 
 static void md5_of_rfc_1321(void **state SL_UNUSED)
@@ -123,6 +137,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hmac_of_rfc_4231),
+        cmocka_unit_test(sha256_of_fips_180_in_pieces),
         cmocka_unit_test(md5_of_rfc_1321),
         cmocka_unit_test(crc32c_of_rfc_3720),
         cmocka_unit_test(crc32c_of_any_length_and_cut),
