@@ -41,3 +41,16 @@ FILES = {
 for name, options in FILES.items():
     pq.write_table(table(), HERE / (name + ".parquet"), row_group_size=40, data_page_size=256, write_batch_size=16,
                    write_page_checksum=True, write_statistics=False, store_schema=False, **options)
+
+# What another tool may make of layout `lake`: ids as text, other units of time, floats of 16 bits.
+lake = pa.table({
+    "id": pa.array(["00000000-0000-0000-0000-00000000000%d" % i for i in range(3)]),
+    "creation_time": pa.array([1700000000123 + i for i in range(3)], pa.timestamp("ms", "UTC")),
+    "update_time": pa.array([1700000000123999999, None, -1], pa.timestamp("ns", "UTC")),
+    "vector": pa.array([[0.5, -2.0, 6.103515625e-05, 5.960464477539063e-08], [], None], pa.list_(pa.float16())),
+    "vector_b": pa.array([[1.5], None, [2.5, 3.5]], pa.list_(pa.float32())),
+    "multi_vector_c": pa.array([[[1.0], [], [2.0, 3.0]], None, []], pa.list_(pa.list_(pa.float32()))),
+    "properties_json": pa.array(['{"a":1}', None, "{}"]),
+    "ignored": pa.array([1, 2, 3]),
+}).replace_schema_metadata({"collection": "Lake", "tenant": "t1"})
+pq.write_table(lake, HERE / "lake.parquet", compression="zstd", use_dictionary=["properties_json"])
