@@ -39,6 +39,7 @@ int sli_cmd_list(int argc, char **argv);
 int sli_cmd_load(int argc, char **argv);
 int sli_cmd_inspect(int argc, char **argv);
 int sli_cmd_export(int argc, char **argv);
+int sli_cmd_import(int argc, char **argv);
 
 /* Prints "sluice: <sentence>" to stderr and yields SLI_EXIT_FAILED. */
 int sli_fail(const struct sl_err *err, sl_rc rc);

@@ -24,6 +24,7 @@ static const struct {
     {"inspect", sli_cmd_inspect,
      "show and check what a data directory, backup, export or file holds"},
     {"export", sli_cmd_export, "export a data directory or backup without a server"},
+    {"import", sli_cmd_import, "load an export into a node or a Weaviate server"},
 };
 
 static void print_usage(FILE *to)

@@ -1,0 +1,26 @@
+/* Inside of `sluice import`: what the server has to have before objects come. */
+#ifndef SL_CMD_IMPORT_INT_H
+#define SL_CMD_IMPORT_INT_H
+
+#include "cmd/cmd_int.h"
+
+struct sli_schema {
+    struct sl_http_client *client; /* borrowed */
+    json_t *classes; /* name -> {"class": {..}, "tenants": [..]}: what the export says */
+    json_t *there;   /* name -> {tenant: true}, or true before its tenants were asked for */
+    uint32_t created_count;
+};
+void sli_schema_fini(struct sli_schema *s);
+/* Takes a schema document: {"classes": [{"name", "class", "tenants"}]} of an export, the reply of
+ * GET /v1/schema, or one class. SL_EINVAL names `where`. */
+sl_rc sli_schema_add(struct sli_schema *s, struct sl_bytes text, const char *where,
+                     struct sl_err *err);
+/* Creates those of the classes that `is_wanted` and the server does not have, with their tenants,
+ * in an order in which references lead to what is there. */
+sl_rc sli_schema_create(struct sli_schema *s, bool (*is_wanted)(const void *arg, const char *name),
+                        const void *arg, struct sl_err *err);
+/* The class of a file must be there by now (SL_ENOTFOUND); its tenant (NULL: none) is made. */
+sl_rc sli_schema_need(struct sli_schema *s, const char *name, const char *tenant,
+                      struct sl_err *err);
+
+#endif

@@ -1,0 +1,226 @@
+/* Classes and tenants an import needs at the server: created where absent, else taken as they are.
+ *
+ * Tenants are made active, whatever they were: nothing can be written into others. */
+#include "cmd/import_int.h"
+
+#include "base/str.h"
+
+#define TENANTS_A_CALL 100 /* Weaviate's limit */
+
+void sli_schema_fini(struct sli_schema *s)
+{
+    json_decref(s->classes);
+    json_decref(s->there);
+}
+
+/* ---- what the export says ---- */
+
+static bool add_class(struct sli_schema *s, json_t *entry)
+{
+    json_t *class = json_object_get(entry, "class");
+    bool is_entry = json_is_object(class);
+    const char *name = json_string_value(is_entry ? json_object_get(class, "class") : class);
+    if (name == NULL) {
+        return false;
+    }
+    json_t *own = is_entry ? json_incref(entry) : json_pack("{s:O}", "class", entry);
+    return json_object_set_new(s->classes, name, own) == 0;
+}
+
+sl_rc sli_schema_add(struct sli_schema *s, struct sl_bytes text, const char *where,
+                     struct sl_err *err)
+{
+    json_error_t why;
+    json_t *doc = json_loadb((const char *)text.ptr, text.len, 0, &why), *entry = NULL;
+    json_t *list = json_object_get(doc, "classes");
+    bool is_good = json_is_array(list) || add_class(s, doc);
+    size_t i = 0;
+    json_array_foreach(list, i, entry)
+    {
+        /* A class whose schema was not found when it was exported is there as null. */
+        is_good = is_good && (json_is_null(json_object_get(entry, "class")) || add_class(s, entry));
+    }
+    bool is_json = doc != NULL;
+    json_decref(doc);
+    return is_good ? SL_OK
+                   : SL_FAIL(err, SL_EINVAL, "%s: %s", where,
+                             is_json ? "neither a schema nor a class" : why.text);
+}
+
+/* ---- calls ---- */
+
+static sl_rc call(struct sli_schema *s, const char *method, struct sl_buf *path, json_t *body,
+                  json_t **ret, int *ret_status, struct sl_err *err)
+{
+    SL_AUTO(sl_buf) reply = SL_BUF_EMPTY;
+    char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
+    struct sl_bytes bytes = {(const uint8_t *)text, text == NULL ? 0 : strlen(text)};
+    const char *where = sl_buf_cstr(path);
+    sl_rc rc = sl_buf_done(path, err);
+    if (rc == SL_OK) {
+        rc = sl_http_call(s->client, method, where, bytes, &reply, ret_status, err);
+    }
+    free(text); /* allow: free, jansson allocated it */
+    SL_TRY(rc);
+    if (*ret_status != 200 && *ret_status != 404) {
+        SL_AUTO(sl_buf) said = SL_BUF_EMPTY;
+        sli_error_text(sl_buf_str(&reply), &said);
+        return SL_FAIL(err, SL_EIO, "%s %s: the server answered %d: %s", method, where, *ret_status,
+                       sl_buf_cstr(&said));
+    }
+    *ret = json_loadb(reply.ptr == NULL ? "" : (const char *)reply.ptr, reply.len, 0, NULL);
+    return SL_OK;
+}
+
+static void add_path(struct sl_buf *path, const char *name, const char *more)
+{
+    sl_buf_add_text(path, "/v1/schema");
+    if (name != NULL) {
+        sl_buf_add_text(path, "/");
+        sl_percent_encode(sl_str_from(name), path);
+    }
+    sl_buf_add_text(path, more);
+}
+
+static sl_rc is_there(struct sli_schema *s, const char *name, bool *ret, struct sl_err *err)
+{
+    SL_AUTO(sl_buf) path = SL_BUF_EMPTY;
+    json_t *reply = NULL;
+    int status = 0;
+    *ret = json_object_get(s->there, name) != NULL;
+    if (*ret) {
+        return SL_OK;
+    }
+    add_path(&path, name, "");
+    SL_TRY(call(s, "GET", &path, NULL, &reply, &status, err));
+    json_decref(reply);
+    *ret = status == 200;
+    if (*ret) {
+        (void)json_object_set_new(s->there, name, json_true());
+    }
+    return SL_OK;
+}
+
+/* ---- tenants ---- */
+
+static sl_rc tenants_of(struct sli_schema *s, const char *name, json_t **ret, struct sl_err *err)
+{
+    *ret = json_object_get(s->there, name);
+    if (json_is_object(*ret)) {
+        return SL_OK;
+    }
+    SL_AUTO(sl_buf) path = SL_BUF_EMPTY;
+    json_t *list = NULL, *tenant = NULL;
+    int status = 0;
+    size_t i = 0;
+    add_path(&path, name, "/tenants");
+    SL_TRY(call(s, "GET", &path, NULL, &list, &status, err));
+    *ret = json_object();
+    json_array_foreach(list, i, tenant)
+    {
+        const char *known = json_string_value(json_object_get(tenant, "name"));
+        if (known != NULL) {
+            (void)json_object_set_new(*ret, known, json_true());
+        }
+    }
+    json_decref(list);
+    return json_object_set_new(s->there, name, *ret) == 0 ? SL_OK : SL_NOMEM(err);
+}
+
+static sl_rc add_tenants(struct sli_schema *s, const char *name, json_t *names, struct sl_err *err)
+{
+    json_t *known = NULL, *one = NULL, *body = json_array(), *reply = NULL;
+    size_t i = 0;
+    sl_rc rc = tenants_of(s, name, &known, err);
+    json_array_foreach(names, i, one)
+    {
+        const char *tenant =
+            json_string_value(json_is_object(one) ? json_object_get(one, "name") : one);
+        if (rc == SL_OK && tenant != NULL && json_object_get(known, tenant) == NULL) {
+            (void)json_array_append_new(body, json_pack("{s:s}", "name", tenant));
+            (void)json_object_set_new(known, tenant, json_true());
+        }
+        bool is_last = i + 1 == json_array_size(names);
+        size_t count = json_array_size(body);
+        if (rc == SL_OK && (count == TENANTS_A_CALL || (is_last && count > 0))) {
+            SL_AUTO(sl_buf) path = SL_BUF_EMPTY;
+            int status = 0;
+            add_path(&path, name, "/tenants");
+            rc = call(s, "POST", &path, body, &reply, &status, err);
+            json_decref(reply);
+            (void)json_array_clear(body);
+        }
+    }
+    json_decref(body);
+    return rc;
+}
+
+/* ---- classes ---- */
+
+static sl_rc create(struct sli_schema *s, const char *name, json_t *entry, struct sl_err *err)
+{
+    SL_AUTO(sl_buf) path = SL_BUF_EMPTY;
+    json_t *reply = NULL, *tenants = json_object_get(entry, "tenants");
+    int status = 0;
+    bool has = false;
+    SL_TRY(is_there(s, name, &has, err));
+    if (!has) {
+        add_path(&path, NULL, "");
+        SL_TRY(call(s, "POST", &path, json_object_get(entry, "class"), &reply, &status, err));
+        json_decref(reply);
+        (void)json_object_set_new(s->there, name, json_true());
+        s->created_count++;
+    }
+    return json_array_size(tenants) > 0 ? add_tenants(s, name, tenants, err) : SL_OK;
+}
+
+/* A class that refers to one which is not there yet is refused: again, as long as others succeed.
+ */
+sl_rc sli_schema_create(struct sli_schema *s, bool (*is_wanted)(const void *arg, const char *name),
+                        const void *arg, struct sl_err *err)
+{
+    size_t failed = SIZE_MAX, before;
+    json_t *done = json_object();
+    sl_rc rc = SL_OK;
+    do {
+        const char *name = NULL;
+        json_t *entry = NULL;
+        before = failed;
+        failed = 0;
+        rc = SL_OK;
+        json_object_foreach(s->classes, name, entry)
+        {
+            if (!is_wanted(arg, name) || json_object_get(done, name) != NULL) {
+                continue;
+            }
+            sl_rc one = create(s, name, entry, err);
+            failed += one != SL_OK;
+            rc = one == SL_OK ? rc : one;
+            if (one == SL_OK) {
+                (void)json_object_set_new(done, name, json_true());
+            }
+        }
+    } while (failed > 0 && failed < before);
+    json_decref(done);
+    return rc;
+}
+
+sl_rc sli_schema_need(struct sli_schema *s, const char *name, const char *tenant,
+                      struct sl_err *err)
+{
+    bool has = false;
+    SL_TRY(is_there(s, name, &has, err));
+    if (!has) {
+        return SL_FAIL(err, SL_ENOTFOUND,
+                       "the server has no collection \"%s\" and the export does not tell its "
+                       "schema: create it first or give --schema FILE",
+                       name);
+    }
+    if (tenant == NULL) {
+        return SL_OK;
+    }
+    json_t *names = json_pack("[s]", tenant);
+    sl_rc rc = add_tenants(s, name, names, err);
+    json_decref(names);
+    return rc;
+}

@@ -1,0 +1,191 @@
+"""Exports come back: export -> import -> export has the same rows, by pyarrow; real Weaviate's exports are read."""
+
+import json
+import pathlib
+import struct
+import sys
+import uuid
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "lib"))
+from node import Node, check, equal, run  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+STATES = ROOT / "tests" / "data" / "weaviate" / "states"
+
+
+def rows_of(place):
+    """(collection, tenant, id) -> what else a row holds but times, which servers set themselves."""
+    rows = {}
+    for path in sorted(pathlib.Path(place).rglob("*.parquet")):
+        table = pq.read_table(path)
+        meta = table.schema.metadata
+        for row in table.to_pylist():
+            key = meta[b"collection"], meta.get(b"tenant"), row["id"]
+            check(key not in rows, f"twice: {key}")
+            rows[key] = {k: json.loads(v) if isinstance(v, (str, bytes)) and k.endswith(("vectors", "properties")) else v
+                         for k, v in row.items() if k not in ("id", "creation_time", "update_time")}
+    return rows
+
+
+def create_classes(node):
+    vectors = {"a": {"vectorizer": {"none": {}}, "vectorIndexType": "hnsw"},
+               "m": {"vectorizer": {"none": {}}, "vectorIndexType": "hnsw",
+                     "vectorIndexConfig": {"multivector": {"enabled": True}}}}
+    text = [{"name": "text", "dataType": ["text"]}, {"name": "n", "dataType": ["int"]}]
+    classes = [
+        {"class": "One", "properties": text},
+        {"class": "Named", "properties": text, "vectorConfig": vectors},
+        {"class": "Tenants", "properties": text, "multiTenancyConfig": {"enabled": True}},
+    ]
+    for c in classes:
+        node.ok("POST", "/v1/schema", c)
+    node.ok("POST", "/v1/schema/Tenants/tenants", [{"name": "t1"}, {"name": "t2"}, {"name": "empty"}])
+
+
+def objects():
+    for i in range(1200):
+        id = str(uuid.uuid5(uuid.NAMESPACE_OID, str(i)))
+        properties = {"text": f"line \u2028 \"{i}\" ä", "n": i} if i % 10 else {}
+        one = {"class": "One", "id": id, "properties": properties}
+        if i % 4:
+            one["vector"] = [i + 0.1, -i / 3, 1e-7 * i]
+        yield one
+        named = {"class": "Named", "id": id, "properties": properties, "vectors": {}}
+        if i % 3:
+            named["vectors"]["a"] = [i / 7, 2.5]
+        if i % 2:
+            named["vectors"]["m"] = [[i, 0.5], [1e10, -3]][: 1 + i % 2]
+        yield named
+        if i < 90:
+            yield {"class": "Tenants", "tenant": f"t{1 + i % 2}", "id": id, "properties": properties, "vector": [1, i]}
+
+
+def load_objects(node):
+    batch = list(objects())
+    for at in range(0, len(batch), 500):
+        for one in node.ok("POST", "/v1/batch/objects", {"objects": batch[at:at + 500]}):
+            equal(one["result"].get("errors"), None, one)
+    return len(batch)
+
+
+def export(node, name, *options):
+    code, out, err = node.sluice("create", name, "--wait", "--json", *options)
+    equal(code, 0, err)
+    return node.folder(name)
+
+
+def import_json(node, *args, code=0):
+    got, out, err = node.sluice("import", *map(str, args), "--json")
+    equal(got, code, err)
+    return json.loads(out.splitlines()[-1]), err
+
+
+def schema_file(node):
+    path = node.data / "schema-of-test.json"
+    path.write_text(json.dumps(node.ok("GET", "/v1/schema")))
+    return path
+
+
+def round_trip(bin_dir, *options):
+    first, second = Node(bin_dir), Node(bin_dir)
+    create_classes(first)
+    count = load_objects(first)
+    place = export(first, "one", *options)
+    told, _ = import_json(second, place, "--schema", schema_file(first))
+    equal((told["stored"], told["refused"], told["created"]), (count, 0, 3))
+    want, got = rows_of(place), rows_of(export(second, "two", *options))
+    equal(len(want), count)
+    check(want == got, [k for k in want if want[k] != got.get(k)][:3])
+    # Once more, over what is there: nothing is made, nothing doubled.
+    told, _ = import_json(second, place)
+    equal((told["stored"], told["created"]), (count, 0))
+    equal(len(rows_of(export(second, "three", *options))), count)
+    first.close()
+    second.close()
+
+
+def test_layout_weaviate_comes_back(bin_dir):
+    round_trip(bin_dir)
+
+
+def test_layout_lake_comes_back(bin_dir):
+    round_trip(bin_dir, "--layout", "lake")
+
+
+def test_collections_are_chosen_and_schemas_missed(bin_dir):
+    first, second = Node(bin_dir), Node(bin_dir)
+    create_classes(first)
+    load_objects(first)
+    place = export(first, "one")
+    schema = schema_file(first)
+    told, err = import_json(second, place, code=1)
+    equal(told["stored"], 0)
+    check("--schema" in err or told["created"], err)
+    told, _ = import_json(second, place, "-c", "One", "--schema", schema)
+    equal((told["stored"], told["files"] > 0, told["created"]), (1200, True, 1))
+    _, err = import_json(second, place, "-c", "Nothing", code=1)
+    check("collections" in err, err)
+    _, err = import_json(second, first.folder("nothing"), code=1)
+    check("no export is there" in err, err)
+    first.close()
+    second.close()
+
+
+def test_objects_that_cannot_be_sent_are_told(bin_dir):
+    node = Node(bin_dir)
+    node.ok("POST", "/v1/schema", {"class": "Odd", "properties": [{"name": "n", "dataType": ["int"]}]})
+    ids = [str(uuid.UUID(int=i + 1)) for i in range(4)]
+    floats = [struct.pack("<2f", 1, v) for v in (1, float("nan"), 2, 3)]
+    table = pa.table({"id": ids, "vector": pa.array(floats, pa.binary()),
+                      "properties": pa.array([b'{"n":1}', b"{}", b"{broken", b'{"n":"text"}'], pa.binary())})
+    place = node.folder("odd")
+    place.mkdir(parents=True)
+    pq.write_table(table.replace_schema_metadata({"collection": "Odd"}), place / "odd.parquet", compression="snappy")
+    told, err = import_json(node, place, code=1)
+    equal((told["stored"], told["refused"]), (1, 3), err)
+    for words in (f"odd.parquet:2: {ids[1]}: \"vector\" has NaN", f"odd.parquet:3: {ids[2]}: its properties",
+                  "odd.parquet:4: "):
+        check(words in err, f"{words}: {err}")
+    # A file that is damaged ends the import with its name.
+    whole = (place / "odd.parquet").read_bytes()
+    (place / "odd.parquet").write_bytes(whole[:-1])
+    _, err = import_json(node, place, code=1)
+    check("odd.parquet: not a Parquet file" in err, err)
+    node.close()
+
+
+def test_exports_of_a_real_weaviate_come_in(bin_dir):
+    """Classes made by what their rows hold: the exports of servers do not tell their schema."""
+    for place in (STATES / "v1.39.0/options/export-clean/options-shared", STATES / "v1.39.0/basic/export-full/basic-shared",
+                  STATES / "v1.37.14/options/export-clean/options-shared"):
+        node = Node(bin_dir)
+        # No call makes a collection with an unnamed vector and named ones, as Mixed is.
+        want = {k: v for k, v in rows_of(place).items() if k[0] != b"Mixed"}
+        classes = {}
+        for (collection, tenant, _), row in want.items():
+            c = classes.setdefault(collection, {"class": collection.decode(), "vectorConfig": {}})
+            if tenant is not None:
+                c["multiTenancyConfig"] = {"enabled": True}
+            for name, is_multi in [(n, False) for n in row["named_vectors"] or {}] + [(n, True) for n in row["multi_vectors"] or {}]:
+                c["vectorConfig"][name] = {"vectorizer": {"none": {}}, "vectorIndexType": "hnsw"}
+                if is_multi:
+                    c["vectorConfig"][name]["vectorIndexConfig"] = {"multivector": {"enabled": True}}
+        for c in classes.values():
+            if not c["vectorConfig"]:
+                del c["vectorConfig"]
+            node.ok("POST", "/v1/schema", c)
+        chosen = [a for name in classes for a in ("-c", name.decode())]
+        told, err = import_json(node, place, *chosen)
+        equal((told["stored"], told["refused"]), (len(want), 0), err)
+        got = rows_of(export(node, "again"))
+        equal(set(got), set(want))
+        for key, row in want.items():
+            for column in ("vector", "named_vectors", "multi_vectors"):
+                equal(got[key][column], row[column], f"{key} {column}")
+        node.close()
+
+
+run(dict(globals()))
