@@ -76,8 +76,7 @@ static sl_rc run(char **argv, struct sl_err *err)
                                          .freeze_path = sl_buf_cstr(&freeze_path)};
     SL_AUTO_PTR(sl_kv) kv = NULL;
     SL_TRY(sl_kv_rocksdb_open(sl_buf_cstr(&db_path), &kv_opts, &kv, err));
-    struct sl_db_opts db_opts = {
-        .clock = sl_clock_real(), .offload_path = argv[1], .limit_default = 10, .limit_max = 10};
+    struct sl_db_opts db_opts = {.clock = sl_clock_real(), .limit_default = 10, .limit_max = 10};
     SL_AUTO_PTR(sl_db) db = NULL;
     SL_TRY(sl_db_open(kv, &db_opts, &db, err));
     SL_TRY(create(db, argv[2], is_named, err));

@@ -3,7 +3,9 @@
 
 #include <sys/resource.h>
 
+#include "backend/backend.h"
 #include "base/file.h"
+#include "base/log.h"
 
 /* Code, stacks, libmicrohttpd, jansson trees of the requests at work and allocator slack; measured
  * as the RSS of an idle node after a load, rounded up. */
@@ -58,31 +60,41 @@ static sl_rc open_store(struct sli_node *n, const struct sl_config *config, uint
     return sl_kv_rocksdb_open(sl_buf_cstr(&db_path), &opts, &n->kv, err);
 }
 
-sl_rc sli_check_folder(const char *setting, const char *path, struct sl_err *err)
+static void tell_offload_failed(void *arg SL_UNUSED, struct sl_str class_name, struct sl_str tenant,
+                                sl_rc rc, const struct sl_err *err)
 {
-    return sl_backend_is_store(sl_str_from(path))
-               ? SL_FAIL(
-                     err, SL_EINVAL,
-                     "%s: \"%s\" is not allowed; a folder is needed, object stores are for exports "
-                     "only",
-                     setting, path)
-               : SL_OK;
+    sl_log(SL_WARN, "tenant_offload", "a tenant was not moved; it is tried again",
+           SL_F_STR("class", class_name), SL_F_STR("tenant", tenant),
+           SL_F_TEXT("error", sl_err_text(err, rc)));
+}
+
+static sl_rc open_offload(struct sli_node *n, const struct sl_config *config, struct sl_err *err)
+{
+    SL_AUTO(sl_buf) place = SL_BUF_EMPTY;
+    if (config->offload_path[0] != '\0') {
+        sl_buf_add_text(&place, config->offload_path);
+    } else {
+        add_path(&place, config->data_path, "offload");
+    }
+    SL_TRY(sl_buf_done(&place, err));
+    sl_cancel_init(&n->offload_cancel);
+    struct sl_backend_env env = {
+        .config = config, .clock = sl_clock_real(), .cancel = &n->offload_cancel};
+    sl_rc rc = sl_backend_open(&env, sl_buf_str(&place), &n->offload, err);
+    if (rc != SL_OK) {
+        sl_cancel_fini(&n->offload_cancel);
+    }
+    return rc;
 }
 
 static sl_rc open_database(struct sli_node *n, const struct sl_config *config, struct sl_err *err)
 {
-    SL_AUTO(sl_buf) offload_path = SL_BUF_EMPTY;
-    SL_TRY(sli_check_folder("SLUICE_OFFLOAD_PATH", config->offload_path, err));
-    if (config->offload_path[0] != '\0') {
-        sl_buf_add_text(&offload_path, config->offload_path);
-    } else {
-        add_path(&offload_path, config->data_path, "offload");
-    }
-    SL_TRY(sl_buf_done(&offload_path, err));
+    SL_TRY(open_offload(n, config, err));
     SL_TRY(open_store(n, config, sli_memory_divide(config->memory_max).kv_bytes, err));
     struct sl_db_opts db_opts = {
         .clock = sl_clock_real(),
-        .offload_path = sl_buf_cstr(&offload_path),
+        .offload = n->offload,
+        .offload_failed = tell_offload_failed,
         .is_auto_schema = config->auto_schema,
         .limit_default = (uint32_t)config->limit_default,
         .limit_max = (uint32_t)config->limit_max,
@@ -255,7 +267,14 @@ void sli_node_close(struct sli_node *node)
     sl_exports_close(node->exports);
     sl_ticker_free(node->ticker);
     sl_source_close(node->source);
+    if (node->offload != NULL) {
+        sl_cancel_set(&node->offload_cancel); /* or closing would wait for a store that is down */
+    }
     sl_db_close(node->db);
+    if (node->offload != NULL) {
+        sl_backend_close(node->offload);
+        sl_cancel_fini(&node->offload_cancel);
+    }
     sl_kv_close(node->kv);
     sl_file_close(node->lock);
     sl_buf_fini(&node->spool_path);

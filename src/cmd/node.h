@@ -6,6 +6,7 @@
 #ifndef SL_CMD_NODE_H
 #define SL_CMD_NODE_H
 
+#include "base/cancel.h"
 #include "config/config.h"
 #include "database/database.h"
 #include "export/export.h"
@@ -22,7 +23,9 @@ struct sli_memory sli_memory_divide(uint64_t memory_max);
 struct sli_node {
     struct sl_file *lock; /* <data>/LOCK, held while the folder is open for writing */
     struct sl_kv *kv;
-    struct sl_db *db; /* NULL: the source reads foreign data */
+    struct sl_backend *offload;      /* of the database: where OFFLOADED tenants live */
+    struct sl_cancel offload_cancel; /* while offload is open */
+    struct sl_db *db;                /* NULL: the source reads foreign data */
     struct sl_source *source;
     enum sl_source_kind kind;
     const char *foreign_path; /* of the configuration; NULL: our own database */
@@ -31,8 +34,6 @@ struct sli_node {
     struct sl_exports *exports;
 };
 
-/* SL_EINVAL: the setting's path is the place of an object store. */
-sl_rc sli_check_folder(const char *setting, const char *path, struct sl_err *err);
 /* Opens everything of the data folder for a server: locks it (SL_ECONFLICT: another process has
  * it), makes it when absent, recovers what a killed process left. Half-opened parts are closed
  * again. */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "backend/backend.h"
 #include "base/file.h"
 #include "cmd/access.h"
 #include "cmd/node.h"
@@ -143,11 +144,28 @@ static void judge_folder(struct problems *p, const struct sl_config *c, const ch
 {
     struct sl_err err = {0};
     SL_AUTO(sl_buf) path = SL_BUF_EMPTY;
-    sl_rc rc = sli_check_folder(setting, own, &err);
+    sl_rc rc = SL_OK;
+    if (sl_backend_is_store(sl_str_from(own))) {
+        rc = SL_FAIL(&err, SL_EINVAL, "\"%s\" is not allowed; a folder is needed", own);
+    }
     if (rc == SL_OK) {
         rc = add_folder(c, own, name, &path, &err);
     }
     add(p, setting, rc == SL_OK ? sl_dir_check(sl_buf_cstr(&path), SL_DIR_WRITE, &err) : rc, &err);
+}
+
+/* A folder, or a store, which is tried. */
+static void judge_offload(struct problems *p, const struct sl_config *c)
+{
+    if (!sl_backend_is_store(sl_str_from(c->offload_path))) {
+        judge_folder(p, c, "SLUICE_OFFLOAD_PATH", c->offload_path, "offload");
+        return;
+    }
+    struct sl_err err = {0};
+    SL_AUTO_PTR(sl_backend) store = NULL;
+    struct sl_backend_env env = {.config = c, .clock = sl_clock_real()};
+    sl_rc rc = sl_backend_open(&env, sl_str_from(c->offload_path), &store, &err);
+    add(p, "SLUICE_OFFLOAD_PATH", rc == SL_OK ? store->ops->probe(store, &err) : rc, &err);
 }
 
 static void judge_source(struct problems *p, const struct sl_config *c)
@@ -202,7 +220,7 @@ uint32_t sli_settings_problems(const struct sl_config *c, struct sl_buf *out)
     if (c->export_bucket[0] == '\0') { /* else it is the beginning of names in the bucket */
         judge_folder(&p, c, "EXPORT_DEFAULT_PATH", c->export_path, "exports");
     }
-    judge_folder(&p, c, "SLUICE_OFFLOAD_PATH", c->offload_path, "offload");
+    judge_offload(&p, c);
     judge_source(&p, c);
     judge_certificate(&p, c);
     add(&p, "", sli_access_check(c, &err), &err);

@@ -12,9 +12,10 @@ SL_OPTION(port, INT, "SLUICE_PORT", "port", "8080", 0, 65535, NULL,
           "Port of the REST server; 0 takes a free one and logs it")
 SL_OPTION(grpc_port, INT, "GRPC_PORT", "grpc-port", "50051", 0, 65535, NULL,
           "Port of the gRPC server; 0 takes a free one and logs it")
-SL_OPTION(tls_cert, TEXT, "SLUICE_TLS_CERT", "tls-cert", "", 0, 0, "a PEM file",
-          "Certificate and its chain: with it both servers speak TLS 1.2 or 1.3 only; read again on "
-          "SIGHUP")
+SL_OPTION(
+    tls_cert, TEXT, "SLUICE_TLS_CERT", "tls-cert", "", 0, 0, "a PEM file",
+    "Certificate and its chain: with it both servers speak TLS 1.2 or 1.3 only; read again on "
+    "SIGHUP")
 SL_OPTION(tls_key, TEXT, "SLUICE_TLS_KEY", "tls-key", "", 0, 0, "a PEM file",
           "Private key of the certificate, without a password")
 SL_OPTION(data_path, TEXT, "PERSISTENCE_DATA_PATH", "data", "./data", 0, 0, "a folder",
@@ -28,17 +29,16 @@ SL_OPTION(node_name, TEXT, "CLUSTER_HOSTNAME", "node-name", "", 0, 0,
           "Name of this node in replies and status files; the host name when empty")
 SL_LIVE_OPTION(export_enabled, BOOL, "EXPORT_ENABLED", "export_enabled", NULL, "false", 0, 0, NULL,
                "Serve the export API")
-SL_LIVE_OPTION(export_bucket, TEXT, "EXPORT_DEFAULT_BUCKET", "export_default_bucket", NULL,
-               "", 0, 0, NULL,
-               "Bucket of the object-store backends; the filesystem backend ignores it")
-SL_LIVE_OPTION(export_path, TEXT, "EXPORT_DEFAULT_PATH", "export_default_path", NULL,
-               "", 0, 0, "a folder",
-               "Where the filesystem backend writes; <data>/exports when empty")
-SL_LIVE_OPTION(export_parallelism, INT, "EXPORT_PARALLELISM", "export_parallelism", NULL,
-               "0", 0, 1024, NULL,
+SL_LIVE_OPTION(export_bucket, TEXT, "EXPORT_DEFAULT_BUCKET", "export_default_bucket", NULL, "", 0,
+               0, NULL, "Bucket of the object-store backends; the filesystem backend ignores it")
+SL_LIVE_OPTION(export_path, TEXT, "EXPORT_DEFAULT_PATH", "export_default_path", NULL, "", 0, 0,
+               "a folder", "Where the filesystem backend writes; <data>/exports when empty")
+SL_LIVE_OPTION(export_parallelism, INT, "EXPORT_PARALLELISM", "export_parallelism", NULL, "0", 0,
+               1024, NULL,
                "Ranges written at the same time; 0 means one per CPU, at most 4 per CPU count")
-SL_OPTION(overrides_enabled, BOOL, "RUNTIME_OVERRIDES_ENABLED", "runtime-overrides.enabled", "false",
-          0, 0, NULL, "Let a file change the settings that have a key, while the node runs")
+SL_OPTION(overrides_enabled, BOOL, "RUNTIME_OVERRIDES_ENABLED", "runtime-overrides.enabled",
+          "false", 0, 0, NULL,
+          "Let a file change the settings that have a key, while the node runs")
 SL_OPTION(overrides_path, TEXT, "RUNTIME_OVERRIDES_PATH", "runtime-overrides.path", "", 0, 0,
           "a YAML file", "That file; needed when overrides are on")
 SL_OPTION(overrides_interval_ns, DURATION, "RUNTIME_OVERRIDES_LOAD_INTERVAL",
@@ -49,9 +49,10 @@ SL_OPTION(
     "Memory of the whole process, divided at start between store, row groups, parts and requests")
 SL_OPTION(layout, CHOICE, "SLUICE_LAYOUT", NULL, "weaviate", 0, 0, "weaviate|lake",
           "Columns of exported files: the seven of Weaviate's, or typed ones for lakes")
-SL_OPTION(timestamp_unit, CHOICE, "SLUICE_TIMESTAMP_UNIT", NULL, "auto", 0, 0, "auto|ns|us|ms",
-          "Unit of creation_time and update_time in exported files; auto: ns in layout weaviate, us "
-          "in layout lake")
+SL_OPTION(
+    timestamp_unit, CHOICE, "SLUICE_TIMESTAMP_UNIT", NULL, "auto", 0, 0, "auto|ns|us|ms",
+    "Unit of creation_time and update_time in exported files; auto: ns in layout weaviate, us "
+    "in layout lake")
 SL_OPTION(compression, CHOICE, "SLUICE_COMPRESSION", NULL, "fast", 0, 0, "fast|small",
           "fast: entropy coding only for vectors; small: Zstd level 1 for vectors, 3 for the rest")
 SL_OPTION(json_annotation, BOOL, "SLUICE_JSON_ANNOTATION", NULL, "false", 0, 0, NULL,
@@ -59,8 +60,9 @@ SL_OPTION(json_annotation, BOOL, "SLUICE_JSON_ANNOTATION", NULL, "false", 0, 0, 
 SL_OPTION(
     is_sync, BOOL, "SLUICE_SYNC", NULL, "true", 0, 0, NULL,
     "Make every write durable before it is acknowledged; off may lose the last writes in a crash")
-SL_OPTION(offload_path, TEXT, "SLUICE_OFFLOAD_PATH", NULL, "", 0, 0, "a folder",
-          "Where OFFLOADED tenants are kept; <data>/offload when empty")
+SL_OPTION(offload_path, TEXT, "SLUICE_OFFLOAD_PATH", NULL, "", 0, 0,
+          "a folder, s3://, gs:// or az://",
+          "Where OFFLOADED tenants of this node are kept; <data>/offload when empty")
 SL_OPTION(auto_schema, BOOL, "AUTOSCHEMA_ENABLED", NULL, "true", 0, 0, NULL,
           "Make missing collections and properties from the first object")
 SL_OPTION(limit_default, INT, "QUERY_DEFAULTS_LIMIT", NULL, "10", 1, 1000000, NULL,
@@ -71,11 +73,13 @@ SL_OPTION(body_max, SIZE, "SLUICE_BODY_MAX", NULL, "100MiB", 1024, 1073741824, N
           "Largest request body")
 SL_OPTION(connections_max, INT, "SLUICE_CONNECTIONS_MAX", NULL, "4096", 16, 65536, NULL,
           "Connections open at the same time")
-SL_OPTION(peer_connections_max, INT, "SLUICE_CONNECTIONS_PER_ADDRESS", NULL, "2048", 0, 65536, NULL,
-          "REST connections one address may hold; behind a proxy, that is all of them; 0 is no limit")
-SL_OPTION(peer_requests_max, INT, "SLUICE_REQUESTS_PER_ADDRESS", NULL, "0", 0, 1000000, NULL,
-          "Requests a second, REST and gRPC together, that one address may send; more are answered by "
-          "429 or RESOURCE_EXHAUSTED; probes of liveness do not count; 0 is no limit")
+SL_OPTION(
+    peer_connections_max, INT, "SLUICE_CONNECTIONS_PER_ADDRESS", NULL, "2048", 0, 65536, NULL,
+    "REST connections one address may hold; behind a proxy, that is all of them; 0 is no limit")
+SL_OPTION(
+    peer_requests_max, INT, "SLUICE_REQUESTS_PER_ADDRESS", NULL, "0", 0, 1000000, NULL,
+    "Requests a second, REST and gRPC together, that one address may send; more are answered by "
+    "429 or RESOURCE_EXHAUSTED; probes of liveness do not count; 0 is no limit")
 SL_OPTION(request_timeout_s, INT, "SLUICE_REQUEST_TIMEOUT", NULL, "60", 1, 3600, NULL,
           "Seconds a silent connection may stay open")
 SL_OPTION(metrics_enabled, BOOL, "PROMETHEUS_MONITORING_ENABLED", NULL, "false", 0, 0, NULL,
@@ -90,10 +94,10 @@ SL_OPTION(anonymous, TEXT, "AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED", NULL, "", 
           "Serve who sends no token; when empty, only while no other scheme is configured")
 SL_OPTION(has_keys, BOOL, "AUTHENTICATION_APIKEY_ENABLED", NULL, "false", 0, 0, NULL,
           "Serve who sends one of the API keys below")
-SL_OPTION(keys, SECRET, "AUTHENTICATION_APIKEY_ALLOWED_KEYS", NULL, "", 0, 0, "keys, divided by commas",
-          "API keys; blanks count")
-SL_OPTION(key_users, TEXT, "AUTHENTICATION_APIKEY_USERS", NULL, "", 0, 0, "names, divided by commas",
-          "Whose keys they are: one user for all, or one for each")
+SL_OPTION(keys, SECRET, "AUTHENTICATION_APIKEY_ALLOWED_KEYS", NULL, "", 0, 0,
+          "keys, divided by commas", "API keys; blanks count")
+SL_OPTION(key_users, TEXT, "AUTHENTICATION_APIKEY_USERS", NULL, "", 0, 0,
+          "names, divided by commas", "Whose keys they are: one user for all, or one for each")
 SL_OPTION(has_db_users, BOOL, "AUTHENTICATION_DB_USERS_ENABLED", NULL, "false", 0, 0, NULL,
           "Serve users made at run time by /v1/users/db")
 SL_OPTION(has_rbac, BOOL, "AUTHORIZATION_RBAC_ENABLED", NULL, "false", 0, 0, NULL,
@@ -129,8 +133,9 @@ SL_OPTION(has_oidc, BOOL, "AUTHENTICATION_OIDC_ENABLED", NULL, "false", 0, 0, NU
 SL_OPTION(oidc_issuer, TEXT, "AUTHENTICATION_OIDC_ISSUER", NULL, "", 0, 0,
           "a URL, exactly as the issuer calls itself",
           "The OIDC issuer whose tokens are accepted; needed with OIDC")
-SL_OPTION(oidc_client_id, TEXT, "AUTHENTICATION_OIDC_CLIENT_ID", NULL, "", 0, 0, NULL,
-          "What a token must have among its audiences; needed with OIDC unless the check is skipped")
+SL_OPTION(
+    oidc_client_id, TEXT, "AUTHENTICATION_OIDC_CLIENT_ID", NULL, "", 0, 0, NULL,
+    "What a token must have among its audiences; needed with OIDC unless the check is skipped")
 SL_OPTION(is_oidc_any_client, BOOL, "AUTHENTICATION_OIDC_SKIP_CLIENT_ID_CHECK", NULL, "false", 0, 0,
           NULL, "Accept tokens of the issuer that were made for other services, too")
 SL_OPTION(oidc_username_claim, TEXT, "AUTHENTICATION_OIDC_USERNAME_CLAIM", NULL, "", 0, 0, NULL,
@@ -151,7 +156,8 @@ SL_OPTION(is_oidc_tls_unverified, BOOL, "AUTHENTICATION_OIDC_INSECURE_SKIP_TLS_V
 SL_OPTION(is_probe_skipped, BOOL, "EXPORT_SKIP_ACCESS_CHECK", NULL, "false", 0, 0, NULL,
           "Do not try an object store's bucket and credentials before an export begins")
 SL_OPTION(store_deadline_ns, DURATION, "SLUICE_STORE_DEADLINE", NULL, "15m", 1000000000,
-          86400000000000, NULL, "How long a request to an object store is tried again before it has failed")
+          86400000000000, NULL,
+          "How long a request to an object store is tried again before it has failed")
 SL_OPTION(store_stall_ns, DURATION, "SLUICE_STORE_STALL", NULL, "30s", 100000000, 3600000000000,
           NULL, "An exchange with an object store that moves no byte for so long is begun again")
 SL_OPTION(store_bandwidth, SIZE, "SLUICE_STORE_BANDWIDTH", NULL, "0", 0, 1099511627776, NULL,
@@ -161,12 +167,14 @@ SL_OPTION(store_ca, TEXT, "SLUICE_STORE_CA", NULL, "", 0, 0, "a PEM file",
 SL_OPTION(home, TEXT, "HOME", NULL, "", 0, 0, "a folder",
           "Where the tools of the clouds keep their files of credentials")
 /* ---- S3 ---- */
-SL_OPTION(aws_region, TEXT, "AWS_REGION", NULL, "", 0, 0, NULL,
-          "Region of the bucket; when empty AWS_DEFAULT_REGION, then the profile's, then us-east-1; "
-          "another one that the service names is followed")
+SL_OPTION(
+    aws_region, TEXT, "AWS_REGION", NULL, "", 0, 0, NULL,
+    "Region of the bucket; when empty AWS_DEFAULT_REGION, then the profile's, then us-east-1; "
+    "another one that the service names is followed")
 SL_OPTION(aws_default_region, TEXT, "AWS_DEFAULT_REGION", NULL, "", 0, 0, NULL,
           "The region when AWS_REGION is empty")
-SL_OPTION(aws_key_id, TEXT, "AWS_ACCESS_KEY_ID", NULL, "", 0, 0, NULL, "Access key, with its secret")
+SL_OPTION(aws_key_id, TEXT, "AWS_ACCESS_KEY_ID", NULL, "", 0, 0, NULL,
+          "Access key, with its secret")
 SL_OPTION(aws_key_id_old, TEXT, "AWS_ACCESS_KEY", NULL, "", 0, 0, NULL,
           "The access key when AWS_ACCESS_KEY_ID is empty")
 SL_OPTION(aws_secret, SECRET, "AWS_SECRET_ACCESS_KEY", NULL, "", 0, 0, NULL,
@@ -212,11 +220,13 @@ SL_OPTION(s3_endpoint, TEXT, "BACKUP_S3_ENDPOINT", NULL, "s3.amazonaws.com", 0, 
           "S3 service")
 SL_OPTION(s3_use_ssl, TEXT, "BACKUP_S3_USE_SSL", NULL, "true", 0, 0, NULL,
           "Speak TLS with it: anything but \"false\" is yes")
-SL_OPTION(s3_style, CHOICE, "SLUICE_S3_STYLE", NULL, "auto", 0, 0, "auto|path|host",
-          "Bucket in the path or in the host name; auto: in the host name at Amazon, Google and Alibaba")
+SL_OPTION(
+    s3_style, CHOICE, "SLUICE_S3_STYLE", NULL, "auto", 0, 0, "auto|path|host",
+    "Bucket in the path or in the host name; auto: in the host name at Amazon, Google and Alibaba")
 SL_OPTION(s3_sse, CHOICE, "SLUICE_S3_SSE", NULL, "none", 0, 0, "none|AES256|aws:kms|aws:kms:dsse",
           "Encryption the service is asked for; none leaves it to the bucket")
-SL_OPTION(s3_kms_key, TEXT, "SLUICE_S3_KMS_KEY", NULL, "", 0, 0, NULL, "Key of aws:kms; the account's own when empty")
+SL_OPTION(s3_kms_key, TEXT, "SLUICE_S3_KMS_KEY", NULL, "", 0, 0, NULL,
+          "Key of aws:kms; the account's own when empty")
 SL_OPTION(is_s3_bucket_key, BOOL, "SLUICE_S3_BUCKET_KEY", NULL, "false", 0, 0, NULL,
           "Use the bucket's own key below the KMS key, for fewer calls to KMS")
 SL_OPTION(s3_storage_class, TEXT, "SLUICE_S3_STORAGE_CLASS", NULL, "", 0, 0, NULL,
@@ -225,9 +235,10 @@ SL_OPTION(s3_tags, TEXT, "SLUICE_S3_TAGS", NULL, "", 0, 0, "a=b&c=d", "Tags of t
 SL_OPTION(is_s3_requester_pays, BOOL, "SLUICE_S3_REQUESTER_PAYS", NULL, "false", 0, 0, NULL,
           "Pay for requests to a bucket whose requesters pay")
 /* ---- Google Cloud Storage ---- */
-SL_OPTION(gcs_credentials, TEXT, "GOOGLE_APPLICATION_CREDENTIALS", NULL, "", 0, 0, "a JSON file",
-          "Account: service_account, authorized_user or external_account; when empty gcloud's file in "
-          "the home folder, then the machine's metadata")
+SL_OPTION(
+    gcs_credentials, TEXT, "GOOGLE_APPLICATION_CREDENTIALS", NULL, "", 0, 0, "a JSON file",
+    "Account: service_account, authorized_user or external_account; when empty gcloud's file in "
+    "the home folder, then the machine's metadata")
 SL_OPTION(is_gcs_authenticated, BOOL, "BACKUP_GCS_USE_AUTH", NULL, "true", 0, 0, NULL,
           "Send a token; false for emulators and public buckets")
 SL_OPTION(gcs_emulator, TEXT, "STORAGE_EMULATOR_HOST", NULL, "", 0, 0, "host[:port] or a URL",
@@ -235,26 +246,28 @@ SL_OPTION(gcs_emulator, TEXT, "STORAGE_EMULATOR_HOST", NULL, "", 0, 0, "host[:po
 SL_OPTION(gcs_metadata, TEXT, "GCE_METADATA_HOST", NULL, "metadata.google.internal", 0, 0,
           "host[:port]", "Metadata service of a Google machine")
 /* ---- Azure Blob Storage ---- */
-SL_OPTION(azure_connection, SECRET, "AZURE_STORAGE_CONNECTION_STRING", NULL, "", 0, 0,
-          "name=value pairs, divided by semicolons",
-          "Account, endpoint and, with AccountKey or SharedAccessSignature, the credential; wins over "
-          "all that follows")
+SL_OPTION(
+    azure_connection, SECRET, "AZURE_STORAGE_CONNECTION_STRING", NULL, "", 0, 0,
+    "name=value pairs, divided by semicolons",
+    "Account, endpoint and, with AccountKey or SharedAccessSignature, the credential; wins over "
+    "all that follows")
 SL_OPTION(azure_account, TEXT, "AZURE_STORAGE_ACCOUNT", NULL, "", 0, 0, "[a-z0-9-]+",
           "Name of the storage account")
 SL_OPTION(azure_key, SECRET, "AZURE_STORAGE_KEY", NULL, "", 0, 0, "base64",
           "Key of the storage account; without it an identity is used")
 SL_OPTION(azure_tenant_id, TEXT, "AZURE_TENANT_ID", NULL, "", 0, 0, NULL,
           "Workload identity: the directory of the application")
-SL_OPTION(azure_client_id, TEXT, "AZURE_CLIENT_ID", NULL, "", 0, 0, NULL,
-          "Workload identity: the application; managed identity: which one, where there are several")
+SL_OPTION(
+    azure_client_id, TEXT, "AZURE_CLIENT_ID", NULL, "", 0, 0, NULL,
+    "Workload identity: the application; managed identity: which one, where there are several")
 SL_OPTION(azure_token_file, TEXT, "AZURE_FEDERATED_TOKEN_FILE", NULL, "", 0, 0, "a file",
           "Workload identity: the token of the workload, read again at every refresh")
-SL_OPTION(azure_authority, TEXT, "AZURE_AUTHORITY_HOST", NULL, "https://login.microsoftonline.com", 0,
-          0, "a URL", "Workload identity: who gives tokens")
+SL_OPTION(azure_authority, TEXT, "AZURE_AUTHORITY_HOST", NULL, "https://login.microsoftonline.com",
+          0, 0, "a URL", "Workload identity: who gives tokens")
 SL_OPTION(azure_identity_url, TEXT, "IDENTITY_ENDPOINT", NULL, "", 0, 0, "a URL",
           "Managed identity of App Service: where its tokens are")
 SL_OPTION(azure_identity_header, SECRET, "IDENTITY_HEADER", NULL, "", 0, 0, NULL,
           "Managed identity of App Service: what proves that we run there")
-SL_OPTION(azure_imds, TEXT, "AZURE_POD_IDENTITY_AUTHORITY_HOST", NULL, "http://169.254.169.254", 0, 0,
-          "a URL", "Managed identity of a machine: its metadata service")
+SL_OPTION(azure_imds, TEXT, "AZURE_POD_IDENTITY_AUTHORITY_HOST", NULL, "http://169.254.169.254", 0,
+          0, "a URL", "Managed identity of a machine: its metadata service")
 #undef SL_LIVE_OPTION

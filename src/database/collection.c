@@ -209,7 +209,7 @@ static sl_rc delete_locked(struct sl_db *db, struct sli_class *c, struct sl_err 
     }
     SL_TRY(sl_kv_commit(db->kv, batch, err));
     for (struct sli_shard *s = c->shards; s != NULL; s = s->hh.next) {
-        sli_offload_forget(db, c, s->number);
+        sli_offload_forget(db, c, s);
     }
     HASH_DEL(db->classes, c);
     sli_class_free(c);

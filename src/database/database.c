@@ -15,9 +15,7 @@ sl_rc sl_db_open(struct sl_kv *kv, const struct sl_db_opts *opts, struct sl_db *
     for (uint32_t i = 0; i < SLI_STRIPE_COUNT; i++) {
         sl_mutex_init(&db->stripes[i]);
     }
-    const char *path = opts->offload_path == NULL ? "" : opts->offload_path;
-    db->offload_path = sl_strdup(path);
-    sl_rc rc = db->offload_path == NULL ? SL_NOMEM(err) : sli_catalog_load(db, err);
+    sl_rc rc = sli_catalog_load(db, err);
     if (rc == SL_OK && !opts->is_read_only) {
         rc = sli_offload_start(db, err);
     }
@@ -40,7 +38,6 @@ void sl_db_close(struct sl_db *db)
         sl_mutex_fini(&db->stripes[i]);
     }
     sl_rwlock_fini(&db->schema_lock);
-    sl_free(db->offload_path);
     sl_free(db);
 }
 

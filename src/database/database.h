@@ -27,13 +27,19 @@
 #define SL_DB_SWAGGER_REQUIRED 602
 #define SL_DB_SWAGGER_ENUM     606
 
+struct sl_backend;
 struct sl_db_opts {
-    struct sl_clock *clock;   /* borrowed */
-    const char *offload_path; /* folder for OFFLOADED tenants; made at the first use */
-    bool is_auto_schema;      /* AUTOSCHEMA_ENABLED */
-    bool is_read_only;        /* no background work, every write fails with SL_EINVAL */
-    uint32_t limit_default;   /* QUERY_DEFAULTS_LIMIT, 10 */
-    uint32_t limit_max;       /* QUERY_MAXIMUM_RESULTS, 10000 */
+    struct sl_clock *clock;     /* borrowed */
+    struct sl_backend *offload; /* borrowed: where OFFLOADED tenants live; NULL: none ever is */
+    /* A tenant did not move to or from there; it is tried again. On the mover's thread; may be
+     * NULL. */
+    void (*offload_failed)(void *arg, struct sl_str class_name, struct sl_str tenant, sl_rc rc,
+                           const struct sl_err *err);
+    void *offload_arg;
+    bool is_auto_schema;    /* AUTOSCHEMA_ENABLED */
+    bool is_read_only;      /* no background work, every write fails with SL_EINVAL */
+    uint32_t limit_default; /* QUERY_DEFAULTS_LIMIT, 10 */
+    uint32_t limit_max;     /* QUERY_MAXIMUM_RESULTS, 10000 */
 };
 
 struct sl_db;

@@ -93,7 +93,6 @@ struct sli_class {
 struct sl_db {
     struct sl_kv *kv;
     struct sl_db_opts opts;
-    char *offload_path;
     struct sl_rwlock schema_lock;
     struct sli_class *classes; /* under schema_lock */
     uint64_t next_class_no, next_shard_no;
@@ -164,7 +163,7 @@ sl_rc sli_tenant_auto(struct sl_db *db, struct sl_str class_name, struct sl_str 
 sl_rc sli_offload_start(struct sl_db *db, struct sl_err *err);
 void sli_offload_stop(struct sl_db *db);
 void sli_offload_wake(struct sl_db *db); /* a tenant became FREEZING or UNFREEZING */
-/* Removes the files of a deleted tenant or class (best effort, also swept at start). */
-void sli_offload_forget(struct sl_db *db, const struct sli_class *c, uint64_t shard_no);
+/* The file of a tenant that is deleted goes, too, later and as far as it may. */
+void sli_offload_forget(struct sl_db *db, const struct sli_class *c, const struct sli_shard *s);
 
 #endif

@@ -1,33 +1,32 @@
-/* Offload: the objects of FROZEN tenants live in one checksummed file each.
+/* Offload: the objects of FROZEN tenants live in one checksummed file each (offload_file.c), in a
+ * folder or an object store.
  *
- * File `<offload_path>/<class>-<shard number>.sluice-offload`:
- *   "SLOFF001" | shard number u64 | records | 0xFFFFFFFF u32 | count u64 | XXH3-64 of all before
- * u64 record: length u32 of what follows | uuid 16 | stored object All integers little-endian.
- *
- * One mover thread. Freezing: write the file, sync, read it back and compare the checksum, then
- * erase the objects and say FROZEN in one commit. Thawing: check the whole file, put the objects
- * back, say HOT or COLD, sync, then remove the file. Either copy is durable before the other goes,
- * and a killed mover starts over at the next start because FREEZING and UNFREEZING are recorded. A
- * move that fails is tried again after RETRY_NS. */
-#include "base/file.h"
-#include "base/hash.h"
+ * One mover thread. Freezing: write the file, which is durable when it is complete, read it back
+ * and compare the checksum, then erase the objects and say FROZEN in one commit. Thawing: check the
+ * whole file, put the objects back, say HOT or COLD, sync, then remove the file. Either copy is
+ * durable before the other goes, and a killed mover starts over at the next start because FREEZING
+ * and UNFREEZING are recorded. A move that fails is told and tried again after RETRY_NS. Files of
+ * deleted tenants wait in a list for the mover: nobody waits for a store under the schema lock. */
 #include "base/workers.h"
-#include "database/database_int.h"
+#include "database/offload_int.h"
 
-#define MAGIC       "SLOFF001"
-#define MAGIC_SIZE  8
-#define END_MARK    UINT32_MAX
-#define CHUNK_BYTES (1u << 20)
-#define RECORD_MAX  (1u << 30)
+#define CHUNK_BYTES (1u << 20) /* of objects put back, a commit */
 #define RETRY_NS    5000000000
-#define SUFFIX      ".sluice-offload"
+
+/* A deleted tenant, whose files are to go. */
+struct forgotten {
+    struct forgotten *next;
+    uint64_t shard_no;
+    char *class_name;
+};
 
 struct sli_offload {
     struct sl_thread *thread;
-    struct sl_mutex mu; /* leaf */
+    struct sl_cancel cancel; /* asked per record and by waits of uploads */
+    struct sl_mutex mu;      /* leaf */
     struct sl_cond wake;
-    bool is_wanted, is_stopping; /* under mu */
-    _Atomic bool is_interrupted; /* asked per record */
+    bool is_wanted, is_stopping; /* under mu, as is the next */
+    struct forgotten *forgotten;
 };
 
 /* A move, copied out of the catalog so that no lock is held while bytes flow. */
@@ -36,188 +35,11 @@ struct move {
     struct sl_str class_name, shard_name;
     uint64_t class_no, shard_no;
     enum sl_tenant_status status;
-    struct sl_buf path;
 };
-
-static void move_fini(struct move *m)
-{
-    sl_arena_fini(&m->arena);
-    sl_buf_fini(&m->path);
-}
 
 static bool is_stopping(struct sl_db *db)
 {
-    return atomic_load_explicit(&db->offload->is_interrupted, memory_order_relaxed);
-}
-
-/* ---- writing ---- */
-
-struct out {
-    struct sl_file *file;
-    struct sl_xxh *hash;
-    struct sl_buf buf;
-};
-
-static sl_rc flush(struct out *o, struct sl_err *err)
-{
-    SL_TRY(sl_buf_done(&o->buf, err));
-    sl_xxh_add(o->hash, sl_buf_view(&o->buf));
-    SL_TRY(sl_file_append(o->file, sl_buf_view(&o->buf), err));
-    sl_buf_clear(&o->buf);
-    return SL_OK;
-}
-
-static sl_rc write_records(struct sl_db *db, const struct move *m, struct out *o,
-                           uint64_t *ret_count, struct sl_err *err)
-{
-    struct sli_span span = sli_span_objects(m->shard_no);
-    struct sl_kv_span kv_span = {sli_key_view(&span.lo), sli_key_view(&span.hi)};
-    SL_AUTO_PTR(sl_kv_iter) it = NULL;
-    SL_TRY(sl_kv_scan(db->kv, NULL, kv_span, true, &it, err));
-    for (;;) {
-        struct sl_bytes key, value;
-        sl_rc rc = is_stopping(db) ? SL_ECANCELED : sl_kv_next(it, &key, &value, err);
-        if (rc == SL_END) {
-            return SL_OK;
-        }
-        SL_TRY(rc);
-        sl_buf_add_u32(&o->buf, (uint32_t)(SL_UUID_SIZE + value.len));
-        sl_buf_add(&o->buf, SL_BYTES(key.ptr + key.len - SL_UUID_SIZE, SL_UUID_SIZE));
-        sl_buf_add(&o->buf, value);
-        (*ret_count)++;
-        if (o->buf.len >= CHUNK_BYTES) {
-            SL_TRY(flush(o, err));
-        }
-    }
-}
-
-static sl_rc write_file(struct sl_db *db, const struct move *m, struct out *o, struct sl_err *err)
-{
-    uint64_t count = 0;
-    sl_buf_add(&o->buf, SL_BYTES(MAGIC, MAGIC_SIZE));
-    sl_buf_add_u64(&o->buf, m->shard_no);
-    SL_TRY(write_records(db, m, o, &count, err));
-    sl_buf_add_u32(&o->buf, END_MARK);
-    sl_buf_add_u64(&o->buf, count);
-    SL_TRY(flush(o, err));
-    sl_buf_add_u64(&o->buf, sl_xxh_value(o->hash));
-    SL_TRY(sl_buf_done(&o->buf, err));
-    SL_TRY(sl_file_append(o->file, sl_buf_view(&o->buf), err));
-    return sl_file_sync(o->file, err);
-}
-
-static sl_rc write_temp(struct sl_db *db, const struct move *m, const char *temp,
-                        struct sl_err *err)
-{
-    struct out o = {.hash = sl_xxh_new()};
-    sl_rc rc = o.hash == NULL ? SL_NOMEM(err) : sl_file_open(temp, SL_FILE_REPLACE, &o.file, err);
-    if (rc == SL_OK) {
-        rc = write_file(db, m, &o, err);
-    }
-    sl_file_close(o.file);
-    sl_xxh_free(o.hash);
-    sl_buf_fini(&o.buf);
-    return rc;
-}
-
-/* ---- reading ---- */
-
-typedef sl_rc record_fn(void *arg, struct sl_bytes uuid, struct sl_bytes value, struct sl_err *err);
-
-struct in {
-    struct sl_file *file;
-    struct sl_xxh *hash;
-    uint64_t at, size; /* of the part before the checksum */
-    struct sl_buf buf;
-};
-
-/* The next `len` bytes, hashed; the view lives until the next call. */
-static sl_rc take(struct in *in, size_t len, struct sl_bytes *ret, struct sl_err *err)
-{
-    if (len > in->size - in->at) {
-        return SL_FAIL(err, SL_ECORRUPT, "%s: damaged at offset %llu", sl_file_path(in->file),
-                       (unsigned long long)in->at);
-    }
-    sl_buf_clear(&in->buf);
-    uint8_t *at = sl_buf_reserve(&in->buf, len);
-    if (at == NULL) {
-        return SL_NOMEM(err);
-    }
-    SL_TRY(sl_file_pread(in->file, in->at, at, len, err));
-    in->at += len;
-    *ret = SL_BYTES(at, len);
-    sl_xxh_add(in->hash, *ret);
-    return SL_OK;
-}
-
-static sl_rc read_records(struct in *in, record_fn *fn, void *arg, uint64_t *ret_count,
-                          struct sl_err *err)
-{
-    for (;;) {
-        struct sl_bytes bytes;
-        SL_TRY(take(in, 4, &bytes, err));
-        struct sl_rd rd = sl_rd_over(bytes);
-        uint32_t len = sl_rd_u32(&rd);
-        if (len == END_MARK) {
-            return SL_OK;
-        }
-        if (len < SL_UUID_SIZE || len > RECORD_MAX) {
-            return SL_FAIL(err, SL_ECORRUPT, "%s: a record of %u bytes at offset %llu",
-                           sl_file_path(in->file), len, (unsigned long long)in->at);
-        }
-        SL_TRY(take(in, len, &bytes, err));
-        (*ret_count)++;
-        if (fn != NULL) {
-            SL_TRY(fn(arg, SL_BYTES(bytes.ptr, SL_UUID_SIZE),
-                      SL_BYTES(bytes.ptr + SL_UUID_SIZE, len - SL_UUID_SIZE), err));
-        }
-    }
-}
-
-static sl_rc read_all(struct in *in, uint64_t shard_no, record_fn *fn, void *arg,
-                      struct sl_err *err)
-{
-    struct sl_bytes bytes;
-    uint64_t size = 0, count = 0;
-    SL_TRY(sl_file_size(in->file, &size, err));
-    if (size < MAGIC_SIZE + 8 + 4 + 8 + 8) {
-        return SL_FAIL(err, SL_ECORRUPT, "%s: too short for an offload file",
-                       sl_file_path(in->file));
-    }
-    in->size = size - 8;
-    SL_TRY(take(in, MAGIC_SIZE + 8, &bytes, err));
-    struct sl_rd rd = sl_rd_over(bytes);
-    struct sl_bytes magic = sl_rd_bytes(&rd, MAGIC_SIZE);
-    if (memcmp(magic.ptr, MAGIC, MAGIC_SIZE) != 0 || sl_rd_u64(&rd) != shard_no) {
-        return SL_FAIL(err, SL_ECORRUPT, "%s: not the offload file of this tenant",
-                       sl_file_path(in->file));
-    }
-    SL_TRY(read_records(in, fn, arg, &count, err));
-    SL_TRY(take(in, 8, &bytes, err));
-    rd = sl_rd_over(bytes);
-    uint64_t want_count = sl_rd_u64(&rd), got = sl_xxh_value(in->hash);
-    uint8_t trailer[8];
-    SL_TRY(sl_file_pread(in->file, in->size, trailer, sizeof(trailer), err));
-    rd = sl_rd_over(SL_BYTES(trailer, sizeof(trailer)));
-    if (in->at != in->size || want_count != count || sl_rd_u64(&rd) != got) {
-        return SL_FAIL(err, SL_ECORRUPT, "%s: checksum or count differ", sl_file_path(in->file));
-    }
-    return SL_OK;
-}
-
-/* Walks the file; with fn NULL it only checks. */
-static sl_rc read_file(const char *path, uint64_t shard_no, record_fn *fn, void *arg,
-                       struct sl_err *err)
-{
-    struct in in = {.hash = sl_xxh_new()};
-    sl_rc rc = in.hash == NULL ? SL_NOMEM(err) : sl_file_open(path, SL_FILE_READ, &in.file, err);
-    if (rc == SL_OK) {
-        rc = read_all(&in, shard_no, fn, arg, err);
-    }
-    sl_file_close(in.file);
-    sl_xxh_free(in.hash);
-    sl_buf_fini(&in.buf);
-    return rc;
+    return sl_cancel_is_set(&db->offload->cancel);
 }
 
 /* ---- moves ---- */
@@ -255,25 +77,14 @@ static sl_rc finish_freeze(struct sl_db *db, const struct move *m, struct sl_err
     return rc == SL_OK ? sl_kv_sync(db->kv, err) : rc;
 }
 
-static sl_rc freeze(struct sl_db *db, struct move *m, struct sl_err *err)
+static sl_rc freeze(struct sl_db *db, const struct move *m, struct sl_err *err)
 {
-    SL_AUTO(sl_buf) temp = SL_BUF_EMPTY;
-    SL_TRY(sl_dir_create(db->offload_path, err));
-    sl_buf_addf(&temp, "%s.tmp", sl_buf_cstr(&m->path));
-    const char *name = sl_buf_cstr(&temp);
-    SL_TRY(sl_buf_done(&temp, err));
-    sl_rc rc = write_temp(db, m, name, err);
-    if (rc == SL_OK) {
-        rc = read_file(name, m->shard_no, NULL, NULL, err);
-    }
-    if (rc == SL_OK) {
-        rc = sl_file_rename(name, sl_buf_cstr(&m->path), false, err);
-    }
-    if (rc != SL_OK) {
-        SL_IGNORE(sl_file_unlink(name, NULL), "replaced by the next try");
-        return rc;
-    }
-    SL_TRY(sl_dir_sync(db->offload_path, err));
+    SL_AUTO(sl_buf) key = SL_BUF_EMPTY;
+    struct sli_offload_file file = {0};
+    SL_TRY(sli_offload_clean(db, m->class_name, m->shard_no, &key, err));
+    file.key = sl_buf_str(&key);
+    SL_TRY(sli_offload_write(db, file.key, m->shard_no, &db->offload->cancel, &file.size, err));
+    SL_TRY(sli_offload_read(db, &file, m->shard_no, NULL, NULL, err));
     return finish_freeze(db, m, err);
 }
 
@@ -318,36 +129,35 @@ static sl_rc finish_thaw(struct sl_db *db, const struct move *m, struct sl_kv_ba
     return rc == SL_OK ? sl_kv_sync(db->kv, err) : rc;
 }
 
-static sl_rc thaw(struct sl_db *db, struct move *m, struct sl_err *err)
+static sl_rc thaw(struct sl_db *db, const struct move *m, struct sl_err *err)
 {
     struct restoring r = {.db = db, .m = m, .batch = sl_kv_batch_new()};
     if (r.batch == NULL) {
         return SL_NOMEM(err);
     }
     bool is_done = false;
-    const char *path = sl_buf_cstr(&m->path);
-    sl_rc rc = read_file(path, m->shard_no, NULL, NULL, err); /* whole, before anything is put */
+    SL_AUTO(sl_buf) key = SL_BUF_EMPTY;
+    struct sli_offload_file file = {0};
+    sl_rc rc = sli_offload_find(db, m->class_name, m->shard_no, &key, &file, err);
+    if (rc == SL_OK) { /* whole, before anything is put */
+        rc = sli_offload_read(db, &file, m->shard_no, NULL, NULL, err);
+    }
     if (rc == SL_OK) {
-        rc = read_file(path, m->shard_no, restore_record, &r, err);
+        rc = sli_offload_read(db, &file, m->shard_no, restore_record, &r, err);
     }
     if (rc == SL_OK) {
         rc = finish_thaw(db, m, r.batch, &is_done, err);
     }
     sl_kv_batch_free(r.batch);
-    return rc == SL_OK && is_done ? sl_file_unlink(path, err) : rc;
+    if (rc == SL_OK && is_done) {
+        SL_AUTO(sl_buf) next = SL_BUF_EMPTY;
+        SL_IGNORE(sli_offload_clean(db, m->class_name, m->shard_no, &next, NULL),
+                  "a file that may not be removed is never taken for a newer one");
+    }
+    return rc;
 }
 
 /* ---- the mover ---- */
-
-static sl_rc add_path(struct sl_db *db, struct sl_str class_name, uint64_t shard_no,
-                      struct sl_buf *out, struct sl_err *err)
-{
-    SL_AUTO(sl_buf) name = SL_BUF_EMPTY;
-    sl_buf_addf(&name, "%.*s-%llu" SUFFIX, SL_STR_ARG(class_name), (unsigned long long)shard_no);
-    sl_path_join(out, sl_str_from(db->offload_path), sl_buf_str(&name));
-    SL_TRY(sl_buf_done(&name, err));
-    return sl_buf_done(out, err);
-}
 
 /* The next tenant that is to move and did not fail in this round (shard number above `after`). */
 static bool next_move(struct sl_db *db, uint64_t after, struct move *ret)
@@ -376,7 +186,16 @@ static bool next_move(struct sl_db *db, uint64_t after, struct move *ret)
     return found != NULL && ret->class_name.ptr != NULL && ret->shard_name.ptr != NULL;
 }
 
-/* One round over all tenants that are to move; false when one failed. */
+static void move_told(struct sl_db *db, const struct move *m, sl_rc rc, const struct sl_err *err)
+{
+    const struct sl_db_opts *o = &db->opts;
+    if (rc != SL_ECANCELED && o->offload_failed != NULL) {
+        o->offload_failed(o->offload_arg, m->class_name, m->shard_name, rc, err);
+    }
+}
+
+/* One round over all tenants that are to move; false when one failed. The first failure is told:
+ * the others mostly have its cause. */
 static bool move_all(struct sl_db *db)
 {
     bool is_good = true;
@@ -385,18 +204,41 @@ static bool move_all(struct sl_db *db)
         struct move m = {0};
         struct sl_err err = {0};
         if (!next_move(db, after, &m)) {
-            move_fini(&m);
+            sl_arena_fini(&m.arena);
             return is_good;
         }
         after = m.shard_no;
-        sl_rc rc = add_path(db, m.class_name, m.shard_no, &m.path, &err);
-        if (rc == SL_OK) {
-            rc = m.status == SL_FREEZING ? freeze(db, &m, &err) : thaw(db, &m, &err);
+        sl_rc rc = m.status == SL_FREEZING ? freeze(db, &m, &err) : thaw(db, &m, &err);
+        if (rc != SL_OK && is_good) {
+            move_told(db, &m, rc, &err);
         }
         is_good = is_good && rc == SL_OK;
-        move_fini(&m);
+        sl_arena_fini(&m.arena);
     }
     return is_good;
+}
+
+static void forgotten_free(struct forgotten *f)
+{
+    sl_free(f->class_name);
+    sl_free(f);
+}
+
+/* Best effort: a file left over belongs to no tenant, since shard numbers are never used again. The
+ * deletion is durable before the file goes. */
+static void forget_all(struct sl_db *db, struct forgotten *list)
+{
+    bool is_wanted = list != NULL && sl_kv_sync(db->kv, NULL) == SL_OK;
+    while (list != NULL) {
+        struct forgotten *f = list;
+        list = f->next;
+        SL_AUTO(sl_buf) next = SL_BUF_EMPTY;
+        if (is_wanted && !is_stopping(db)) {
+            SL_IGNORE(sli_offload_clean(db, sl_str_from(f->class_name), f->shard_no, &next, NULL),
+                      "best effort");
+        }
+        forgotten_free(f);
+    }
 }
 
 static void mover(void *arg)
@@ -413,8 +255,10 @@ static void mover(void *arg)
             (void)sl_cond_wait_for(&o->wake, &o->mu, RETRY_NS);
         }
         bool stops = o->is_stopping;
+        struct forgotten *forgotten = sl_move(&o->forgotten);
         o->is_wanted = false;
         sl_mutex_unlock(&o->mu);
+        forget_all(db, forgotten);
         if (stops) {
             return;
         }
@@ -428,6 +272,7 @@ sl_rc sli_offload_start(struct sl_db *db, struct sl_err *err)
     if (o == NULL) {
         return SL_NOMEM(err);
     }
+    sl_cancel_init(&o->cancel);
     sl_mutex_init(&o->mu);
     sl_cond_init(&o->wake);
     o->is_wanted = true; /* finishes what a killed process left */
@@ -441,7 +286,7 @@ void sli_offload_stop(struct sl_db *db)
     if (o == NULL) {
         return;
     }
-    atomic_store_explicit(&o->is_interrupted, true, memory_order_relaxed);
+    sl_cancel_set(&o->cancel);
     sl_mutex_lock(&o->mu);
     o->is_stopping = true;
     sl_cond_signal(&o->wake);
@@ -449,6 +294,7 @@ void sli_offload_stop(struct sl_db *db)
     sl_thread_join(o->thread);
     sl_cond_fini(&o->wake);
     sl_mutex_fini(&o->mu);
+    sl_cancel_fini(&o->cancel);
     sl_free(o);
     db->offload = NULL;
 }
@@ -461,11 +307,25 @@ void sli_offload_wake(struct sl_db *db)
     sl_mutex_unlock(&db->offload->mu);
 }
 
-void sli_offload_forget(struct sl_db *db, const struct sli_class *c, uint64_t shard_no)
+void sli_offload_forget(struct sl_db *db, const struct sli_class *c, const struct sli_shard *s)
 {
-    SL_AUTO(sl_buf) path = SL_BUF_EMPTY;
-    if (add_path(db, c->name, shard_no, &path, NULL) == SL_OK) {
-        SL_IGNORE(sl_file_unlink(sl_buf_cstr(&path), NULL),
-                  "a file left over belongs to no tenant: shard numbers are never used again");
+    if (s->status == SL_HOT || s->status == SL_COLD) {
+        return; /* its file went when it came back */
     }
+    struct forgotten *f = sl_alloc_zero(1, sizeof(*f));
+    char *name = sl_strndup(c->name.ptr, c->name.len);
+    if (f == NULL || name == NULL) {
+        sl_free(f);
+        sl_free(name);
+        return;
+    }
+    struct sli_offload *o = db->offload;
+    f->shard_no = s->number;
+    f->class_name = name;
+    sl_mutex_lock(&o->mu);
+    f->next = o->forgotten;
+    o->forgotten = f;
+    o->is_wanted = true;
+    sl_cond_signal(&o->wake);
+    sl_mutex_unlock(&o->mu);
 }

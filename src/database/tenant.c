@@ -361,7 +361,7 @@ static sl_rc delete_locked(struct sl_db *db, struct sli_class *c, json_t *names,
         struct sl_str name = {json_string_value(one), json_string_length(one)};
         struct sli_shard *s = name.len == 0 ? NULL : sli_shard_find(c, name);
         if (s != NULL) {
-            sli_offload_forget(db, c, s->number);
+            sli_offload_forget(db, c, s);
             HASH_DEL(c->shards, s);
             sl_free((void *)(uintptr_t)s->name.ptr);
             sl_free(s);

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "backend/backend.h"
 #include "base/fault.h"
 #include "base/file.h"
 #include "base/workers.h"
@@ -22,6 +23,7 @@ enum kind { KIND_MEM, KIND_FAULTY, KIND_LIVE };
 struct world {
     char dir[64];
     struct sl_kv *kv; /* live: the store below */
+    struct sl_backend *offload;
     struct sl_db *db;
     struct sl_source *inner; /* mem, faulty: what is fed */
     struct sl_source *src;
@@ -35,8 +37,7 @@ static int world_open(void **state)
     const char *tmp = getenv("TMPDIR");
     snprintf(w->dir, sizeof w->dir, "%.40s/sluice-source-XXXXXX", tmp == NULL ? "/tmp" : tmp);
     assert_non_null(mkdtemp(w->dir));
-    struct sl_db_opts opts = {
-        .clock = sl_clock_real(), .offload_path = w->dir, .limit_default = 10, .limit_max = 100};
+    struct sl_db_opts opts = {.clock = sl_clock_real(), .limit_default = 10, .limit_max = 100};
     switch (current_kind) {
     case KIND_MEM:
     case KIND_FAULTY:
@@ -45,6 +46,8 @@ static int world_open(void **state)
         break;
     case KIND_LIVE:
         assert_int_equal(sl_kv_mem_open(&w->kv, NULL), SL_OK);
+        assert_int_equal(sl_backend_filesystem_open(w->dir, &w->offload, NULL), SL_OK);
+        opts.offload = w->offload;
         assert_int_equal(sl_db_open(w->kv, &opts, &w->db, NULL), SL_OK);
         assert_int_equal(sl_source_live_open(w->db, &w->src, NULL), SL_OK);
         break;
@@ -65,6 +68,7 @@ static int world_close(void **state)
     sl_source_close(w->src);
     sl_source_close(w->inner);
     sl_db_close(w->db);
+    sl_backend_close(w->offload);
     sl_kv_close(w->kv);
     assert_int_equal(sl_dir_remove_tree(w->dir, NULL), SL_OK);
     free(w); /* allow: free, a test owns it */

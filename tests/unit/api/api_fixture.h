@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "api/api_int.h"
+#include "backend/backend.h"
 #include "base/fault.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -33,6 +34,7 @@ struct gate {
 
 struct node {
     struct sl_kv *kv;
+    struct sl_backend *offload;
     struct sl_db *db;
     struct sl_source *source;
     struct sl_source *foreign; /* NULL: the database is served */
@@ -96,8 +98,9 @@ static inline int node_open(void **state)
     sl_mutex_init(&n->gate.mu);
     sl_cond_init(&n->gate.changed);
     assert_int_equal(sl_kv_mem_open(&n->kv, &n->err), SL_OK);
+    assert_int_equal(sl_backend_filesystem_open(n->folder, &n->offload, &n->err), SL_OK);
     struct sl_db_opts db_opts = {.clock = sl_clock_real(),
-                                 .offload_path = n->folder,
+                                 .offload = n->offload,
                                  .is_auto_schema = true,
                                  .limit_default = 10,
                                  .limit_max = 100};
@@ -165,6 +168,7 @@ static inline int node_close(void **state)
     sl_ticker_free(n->ticker);
     sl_source_close(n->source);
     sl_db_close(n->db);
+    sl_backend_close(n->offload);
     sl_kv_close(n->kv);
     assert_int_equal(sl_dir_remove_tree(n->folder, &n->err), SL_OK);
     sl_cond_fini(&n->gate.changed);

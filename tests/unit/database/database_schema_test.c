@@ -232,7 +232,9 @@ static sl_rc note_file(void *arg, const char *name, bool is_dir SL_UNUSED,
 {
     struct fixture *f = ((void **)arg)[0];
     struct only_file *o = ((void **)arg)[1];
-    snprintf(o->path, sizeof(o->path), "%s/%s", f->offload_path, name);
+    if (strstr(name, ".sluice-offload") != NULL) { /* beside it: whose folder it is */
+        snprintf(o->path, sizeof(o->path), "%s/%s", f->offload_path, name);
+    }
     return SL_OK;
 }
 

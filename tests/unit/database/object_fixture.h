@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "backend/backend.h"
 #include "base/fault.h"
 #include "base/str.h"
 #include "database/database.h"
@@ -24,6 +25,7 @@ struct fixture {
     struct sl_kv *kv;     /* the store itself */
     struct sl_kv *faulty; /* what the database sees */
     struct sl_clock_fake *clock;
+    struct sl_backend *offload; /* offload_path */
     struct sl_db *db;
     struct sl_err err; /* of the last call */
     struct sl_buf out; /* reply of the last call */
@@ -46,7 +48,7 @@ static inline void fixture_reopen(struct fixture *f, bool is_auto_schema, bool i
     sl_db_close(f->db);
     f->db = NULL;
     struct sl_db_opts opts = {.clock = sl_clock_fake_clock(f->clock),
-                              .offload_path = f->offload_path,
+                              .offload = f->offload,
                               .is_auto_schema = is_auto_schema,
                               .is_read_only = is_read_only,
                               .limit_default = 10,
@@ -59,6 +61,7 @@ static inline int fixture_open(struct fixture *f, bool is_auto_schema)
     *f = (struct fixture){0};
     strcpy(f->offload_path, "/tmp/sl-object-test-XXXXXX"); /* allow: strcpy, a test's literal */
     assert_non_null(mkdtemp(f->offload_path));
+    assert_int_equal(sl_backend_filesystem_open(f->offload_path, &f->offload, &f->err), SL_OK);
     assert_int_equal(sl_kv_mem_open(&f->kv, &f->err), SL_OK);
     assert_int_equal(sl_kv_faulty_open(f->kv, &f->faulty, &f->err), SL_OK);
     f->clock = sl_clock_fake_new(NOW_MS * NS_PER_MS, 0);
@@ -70,6 +73,7 @@ static inline int fixture_open(struct fixture *f, bool is_auto_schema)
 static inline void fixture_close(struct fixture *f)
 {
     sl_db_close(f->db);
+    sl_backend_close(f->offload);
     sl_kv_close(f->faulty);
     sl_kv_close(f->kv);
     sl_clock_fake_free(f->clock);
