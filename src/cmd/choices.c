@@ -3,12 +3,14 @@
 #include "cmd/cmd_int.h"
 #include "export/export.h"
 
-enum { KEY_LAYOUT = 0x200, KEY_UNIT };
+enum { KEY_LAYOUT = 0x200, KEY_UNIT, KEY_NO_MANIFEST };
 
 static const struct argp_option options[] = {
     {"layout", KEY_LAYOUT, "LAYOUT", 0, "Columns of the files: weaviate (default) or lake", 0},
     {"timestamp-unit", KEY_UNIT, "UNIT", 0,
      "Unit of creation_time and update_time: ns, us or ms (ns; in layout lake us)", 0},
+    {"no-manifest", KEY_NO_MANIFEST, NULL, 0,
+     "Write no _schema.json, _manifest.json and _SUCCESS beside the files", 0},
     {0},
 };
 
@@ -33,6 +35,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return choose(config, "layout", json_string(arg), state);
     case KEY_UNIT:
         return choose(config, "timestampUnit", json_string(arg), state);
+    case KEY_NO_MANIFEST:
+        return choose(config, "manifest", json_false(), state);
     default:
         return ARGP_ERR_UNKNOWN;
     }

@@ -74,6 +74,7 @@ static sl_rc fill(const struct sl_config *c, struct sl_arena *arena, struct sl_e
         .unit = (enum sl_timestamp_unit)c->timestamp_unit,
         .compression = c->compression == 0 ? SL_COMPRESSION_FAST : SL_COMPRESSION_SMALL,
         .is_json_annotated = c->json_annotation,
+        .is_manifest = c->manifest,
     };
     if (s.bucket.ptr == NULL || s.path.ptr == NULL || s.store_path.ptr == NULL) {
         return SL_NOMEM(err);

@@ -383,6 +383,7 @@ static int export(struct job *j, struct sli_node *node)
         .parallelism = j->parallelism,
         .memory_bytes = sli_memory_divide(j->memory_max).export_bytes,
         .layout = (enum sl_layout_kind)j->config.layout,
+        .is_manifest = j->config.manifest,
         .unit = (enum sl_timestamp_unit)j->config.timestamp_unit,
     };
     sl_rc rc = sl_export_choose(&settings, j->choices, &err);

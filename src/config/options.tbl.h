@@ -57,6 +57,9 @@ SL_OPTION(compression, CHOICE, "SLUICE_COMPRESSION", NULL, "fast", 0, 0, "fast|s
           "fast: entropy coding only for vectors; small: Zstd level 1 for vectors, 3 for the rest")
 SL_OPTION(json_annotation, BOOL, "SLUICE_JSON_ANNOTATION", NULL, "false", 0, 0, NULL,
           "Annotate the JSON columns as JSON; some readers then change their type")
+SL_OPTION(manifest, BOOL, "SLUICE_MANIFEST", NULL, "true", 0, 0, NULL,
+          "Tell of finished exports in _schema.json, _manifest.json and _SUCCESS beside the files, "
+          "with checksums; off: nothing that Weaviate does not write")
 SL_OPTION(
     is_sync, BOOL, "SLUICE_SYNC", NULL, "true", 0, 0, NULL,
     "Make every write durable before it is acknowledged; off may lose the last writes in a crash")

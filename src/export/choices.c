@@ -32,11 +32,18 @@ static sl_rc choose_unit(struct sl_export_settings *s, const json_t *v, struct s
     return not_one_of("timestampUnit", "ns us ms", err);
 }
 
+static sl_rc choose_manifest(struct sl_export_settings *s, const json_t *v, struct sl_err *err)
+{
+    s->is_manifest = json_is_true(v);
+    return json_is_boolean(v) ? SL_OK : not_one_of("manifest", "true false", err);
+}
+
 static const struct {
     const char *key;
     sl_rc (*choose)(struct sl_export_settings *s, const json_t *v, struct sl_err *err);
 } choices[] = {
     {"layout", choose_layout},
+    {"manifest", choose_manifest},
     {"timestampUnit", choose_unit},
 };
 

@@ -35,6 +35,7 @@ struct sl_export_settings {
     enum sl_timestamp_unit unit;
     enum sl_compression compression;
     bool is_json_annotated; /* SLUICE_JSON_ANNOTATION */
+    bool is_manifest;       /* SLUICE_MANIFEST */
 };
 
 struct sl_config;

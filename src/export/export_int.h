@@ -43,6 +43,14 @@ struct sli_range {
     struct sl_range_key key;
 };
 
+/* The file of a range, for the manifest: written by the range's worker, read when all have ended.
+ * No rows, no file. */
+struct sli_file {
+    uint64_t bytes, rows, row_hash;
+    uint32_t group_count;
+    uint8_t sha256[SL_SHA256_SIZE], first_id[SL_UUID_SIZE], last_id[SL_UUID_SIZE];
+};
+
 struct sli_job {
     /* Fixed once create returned. */
     struct sl_arena arena;
@@ -57,6 +65,7 @@ struct sli_job {
     struct sli_shard_job *shards;
     uint32_t shard_count;
     struct sli_range *ranges;
+    struct sli_file *files; /* one per range */
     uint32_t range_count;
     uint32_t parallelism;  /* what was asked for; decides the ranges */
     uint32_t worker_count; /* what memory has room for */
@@ -162,6 +171,14 @@ void sli_node_status_write(struct sli_job *job, struct sl_buf *out);
 sl_rc sli_metadata_put(struct sli_job *job, enum sl_put_mode mode, struct sl_err *err);
 enum sli_tries { SLI_ONCE, SLI_PATIENT };
 sl_rc sli_node_status_put(struct sli_job *job, enum sli_tries tries, struct sl_err *err);
+/* A record beside the files, under its name; NEW is tried again like REPLACE when PATIENT. */
+sl_rc sli_record_put(struct sli_job *job, struct sl_str name, const struct sl_buf *text,
+                     enum sl_put_mode mode, enum sli_tries tries, struct sl_err *err);
+/* manifest.c: what tells that an export is whole, written once, after the files and in this order:
+ * _schema.json, _manifest.json, _SUCCESS. Nothing when the settings say so. */
+sl_rc sli_manifest_put(struct sli_job *job, struct sl_err *err);
+/* Takes away what of it is there: the export of this id is not whole. */
+sl_rc sli_manifest_remove(struct sl_backend *be, struct sl_str id, struct sl_err *err);
 /* progress.c */
 void sli_created_reply(struct sli_job *job, struct sl_buf *out);
 void sli_status_reply(struct sli_job *job, struct sl_buf *out);

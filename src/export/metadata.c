@@ -107,8 +107,8 @@ void sli_node_status_write(struct sli_job *job, struct sl_buf *out)
     sl_json_obj_end(&w);
 }
 
-static sl_rc put(struct sli_job *job, struct sl_str name, const struct sl_buf *text,
-                 enum sl_put_mode mode, enum sli_tries tries, struct sl_err *err)
+sl_rc sli_record_put(struct sli_job *job, struct sl_str name, const struct sl_buf *text,
+                     enum sl_put_mode mode, enum sli_tries tries, struct sl_err *err)
 {
     SL_AUTO(sl_buf) key = SL_BUF_EMPTY;
     struct sl_clock *clock = job->ex->opts.clock;
@@ -133,7 +133,7 @@ sl_rc sli_metadata_put(struct sli_job *job, enum sl_put_mode mode, struct sl_err
     /* A claim is not repeated: had the first one been stored, the second would find the id taken.
      */
     enum sli_tries tries = mode == SL_PUT_NEW ? SLI_ONCE : SLI_PATIENT;
-    return put(job, SL_STR(SLI_METADATA_KEY), &text, mode, tries, err);
+    return sli_record_put(job, SL_STR(SLI_METADATA_KEY), &text, mode, tries, err);
 }
 
 sl_rc sli_node_status_put(struct sli_job *job, enum sli_tries tries, struct sl_err *err)
@@ -143,5 +143,5 @@ sl_rc sli_node_status_put(struct sli_job *job, enum sli_tries tries, struct sl_e
     sl_buf_addf(&name, "node_%.*s_status.json", SL_STR_ARG(job->ex->node_name));
     SL_TRY(sl_buf_done(&name, err));
     sli_node_status_write(job, &text);
-    return put(job, sl_buf_str(&name), &text, SL_PUT_REPLACE, tries, err);
+    return sli_record_put(job, sl_buf_str(&name), &text, SL_PUT_REPLACE, tries, err);
 }

@@ -245,6 +245,10 @@ sl_rc sli_plan(struct sli_job *job, const struct sl_export_request *request, str
             SL_TRY(add_ranges(job, i, &cap, err));
         }
     }
+    job->files = sl_arena_array(&job->arena, struct sli_file, (size_t)job->range_count + 1);
+    if (job->files == NULL) {
+        return SL_NOMEM(err);
+    }
     SL_TRY(number_ranges(job, err));
     return check_names(job, err);
 }

@@ -2,6 +2,7 @@
  * makes no file: the file is opened at the first object. @threads range worker. */
 #include "base/stats.h"
 #include "export/export_int.h"
+#include "layout/rowhash.h"
 
 #define ROW_GROUP_ROWS 122880
 #define COUNTED_ROWS   64 /* shared counters are touched once for so many rows */
@@ -18,7 +19,8 @@ static sl_rc open_writer(struct sli_job *job, const struct sli_range *range,
     struct sl_stream_opts stream = {.uploaders = job->uploaders,
                                     .parts = job->part_pool,
                                     .cancel = &job->cancel,
-                                    .sent_bytes = &job->sent_bytes};
+                                    .sent_bytes = &job->sent_bytes,
+                                    .is_sha256 = job->settings.is_manifest};
     struct sl_sink *sink = NULL;
     SL_TRY(sl_stream_open(job->backend, sl_buf_str(&key), &stream, &sink, err));
     bool is_small = job->settings.compression == SL_COMPRESSION_SMALL;
@@ -49,7 +51,9 @@ static sl_rc close_file(struct sli_job *job, const struct sli_range *range, stru
                         struct sl_err *err)
 {
     const struct sl_shard *s = &job->shards[range->shard_idx].shard;
-    struct sl_pq_kv kvs[4] = {{SL_STR("collection"), s->class_name}};
+    struct sli_file *file = &job->files[range - job->ranges];
+    SL_AUTO(sl_buf) hash = SL_BUF_EMPTY;
+    struct sl_pq_kv kvs[5] = {{SL_STR("collection"), s->class_name}};
     uint32_t count = 1;
     if (s->is_tenant) {
         kvs[count++] = (struct sl_pq_kv){SL_STR("tenant"), s->name};
@@ -59,9 +63,17 @@ static sl_rc close_file(struct sli_job *job, const struct sli_range *range, stru
     if (job->settings.layout == SL_LAYOUT_LAKE) {
         kvs[count++] = (struct sl_pq_kv){SL_STR("sluice.layout"), SL_STR("lake")};
     }
+    sl_row_hash_add_text(&hash, file->row_hash);
+    if (job->settings.is_manifest) {
+        kvs[count++] = (struct sl_pq_kv){SL_STR("sluice.row_hash"), sl_buf_str(&hash)};
+    }
+    file->rows = sl_pq_writer_rows(w);
+    file->group_count = sl_pq_writer_groups(w);
     struct sl_receipt receipt = {0};
     int64_t begun = sl_clock_mono_ns(job->ex->opts.clock);
     SL_TRY(sl_pq_writer_close(w, kvs, count, &receipt, err));
+    file->bytes = receipt.size;
+    memcpy(file->sha256, receipt.sha256, sizeof(file->sha256));
     int64_t took = sl_clock_mono_ns(job->ex->opts.clock) - begun;
     atomic_fetch_add_explicit(&job->sync_ns, took, memory_order_relaxed);
     sl_stat_add(SL_STAT_SYNC_NS, (uint64_t)took);
@@ -83,11 +95,24 @@ static void count_rows(struct sli_job *job, struct sli_shard_job *shard, uint64_
     note_first_byte(job);
 }
 
+/* What the manifest tells of the file's rows. */
+static sl_rc note_row(struct sli_file *file, const struct sl_object *obj, struct sl_buf *scratch,
+                      struct sl_err *err)
+{
+    uint64_t hash = 0;
+    SL_TRY(sl_row_hash(obj, scratch, &hash, err));
+    file->row_hash += hash;
+    memcpy(file->last_id, obj->uuid, SL_UUID_SIZE);
+    return SL_OK;
+}
+
 static sl_rc copy_rows(struct sli_job *job, const struct sli_range *range, struct sl_cursor *cur,
                        struct sl_layout *layout, struct sl_pq_writer **w, bool *ret_is_scan,
                        struct sl_err *err)
 {
+    SL_AUTO(sl_buf) scratch = SL_BUF_EMPTY;
     struct sli_shard_job *shard = &job->shards[range->shard_idx];
+    struct sli_file *file = &job->files[range - job->ranges];
     uint64_t pending = 0;
     for (;;) {
         const struct sl_object *obj = NULL;
@@ -105,8 +130,12 @@ static sl_rc copy_rows(struct sli_job *job, const struct sli_range *range, struc
         }
         if (SL_UNLIKELY(*w == NULL)) {
             SL_TRY(open_writer(job, range, layout, w, err));
+            memcpy(file->first_id, obj->uuid, SL_UUID_SIZE);
         }
         SL_TRY(sl_layout_put(layout, *w, obj, err));
+        if (job->settings.is_manifest) {
+            SL_TRY(note_row(file, obj, &scratch, err));
+        }
         if (++pending == COUNTED_ROWS) {
             count_rows(job, shard, &pending);
         }

@@ -93,7 +93,10 @@ static sl_rc end_records(const struct left *l, const char **ret_state, struct sl
     bool is_open = is_ours && sl_str_is(member(doc, "status"), "STARTED");
     sl_rc rc = SL_OK;
     if (is_open) {
-        rc = end_node_record(l, err);
+        rc = sli_manifest_remove(l->be, l->id, err);
+        if (rc == SL_OK) {
+            rc = end_node_record(l, err);
+        }
         if (rc == SL_OK) {
             rc = put_ended(l, sl_buf_str(&key), doc, l->state, JSON_INDENT(2), err);
         }

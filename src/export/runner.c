@@ -200,6 +200,9 @@ static enum sl_export_state decide_end(struct sli_job *job)
 
 static sl_rc put_records(struct sli_job *job, enum sl_export_state end, struct sl_err *err)
 {
+    if (end == SL_EXPORT_SUCCESS) {
+        SL_TRY(sli_manifest_put(job, err));
+    }
     SL_TRY(sli_node_status_put(job, SLI_PATIENT, err));
     SL_TRY(sli_metadata_put(job, SL_PUT_REPLACE, err));
     return sli_journal_put(job, end, true, err);
@@ -220,6 +223,7 @@ static void store_end(struct sli_job *job)
         end = SL_EXPORT_FAILED;
         sli_job_move_locked(job, end);
         sl_mutex_unlock(&job->mu);
+        SL_IGNORE(sli_manifest_remove(job->backend, job->id, NULL), "the record says FAILED");
         SL_IGNORE(put_records(job, end, NULL), "best effort after a failed record");
     }
     log_end(job, end);

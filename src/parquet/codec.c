@@ -199,3 +199,8 @@ sl_rc sli_codec_compress(struct sli_codec *c, enum sl_pq_codec_profile profile, 
     *ret_len = len;
     return SL_OK;
 }
+
+const char *sl_pq_zstd_version(void)
+{
+    return ZSTD_versionString();
+}

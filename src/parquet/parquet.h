@@ -121,6 +121,8 @@ sl_rc sl_pq_writer_close(struct sl_pq_writer *w, const struct sl_pq_kv *kvs, uin
 void sl_pq_writer_abort(struct sl_pq_writer *w); /* NULL is fine; aborts the sink, frees */
 SL_DEFINE_FREEP(sl_pq_writer, sl_pq_writer_abort)
 uint64_t sl_pq_writer_rows(const struct sl_pq_writer *w);
+uint32_t sl_pq_writer_groups(const struct sl_pq_writer *w); /* row groups, the open one included */
+const char *sl_pq_zstd_version(void);                       /* of libzstd, as it runs */
 
 /* Footer reader for `sluice inspect`: prints what a Parquet file says of itself as JSON (schema,
  * row groups, column chunks with encodings, sizes, statistics, key-values, created_by).

@@ -143,6 +143,11 @@ uint64_t sl_pq_writer_rows(const struct sl_pq_writer *w)
     return w->row_count;
 }
 
+uint32_t sl_pq_writer_groups(const struct sl_pq_writer *w)
+{
+    return w->group_count + (w->group_rows > 0);
+}
+
 /* ---- values ---- */
 
 static void add_run(struct sli_column *c, uint8_t rep, uint8_t def, uint32_t count)

@@ -89,6 +89,8 @@ static sl_rc view_shards(struct sl_frozen *fz, struct sl_str class_name, struct 
         shards[i] = (struct sl_shard){.class_name = class_copy,
                                       .name = from[i].name,
                                       .is_tenant = is_tenants,
+                                      .tenant_status =
+                                          is_tenants ? sl_tenant_status_name(from[i].status) : NULL,
                                       .skip_reason = skip_reason(&from[i], arena),
                                       .object_count = from[i].object_count,
                                       .ref = from[i].number};

@@ -16,6 +16,7 @@ struct sl_shard {
     struct sl_str class_name;
     struct sl_str name;        /* tenant name for multi-tenant classes */
     bool is_tenant;            /* class is multi-tenant: `name` is the tenant */
+    const char *tenant_status; /* "HOT" ..., static; NULL: no tenant, or only folders tell */
     struct sl_str skip_reason; /* not empty: report SKIPPED with this text and do not read */
     uint64_t object_count;     /* objects to expect */
     bool is_count_estimated;   /* foreign data does not say how many; may turn out empty */

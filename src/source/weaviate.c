@@ -259,7 +259,10 @@ static sl_rc view_shards(struct sl_frozen *fz, struct sl_str class_name, struct 
         return SL_NOMEM(err);
     }
     for (uint32_t i = 0; i < count; i++) {
-        list[i] = v->shards[first + i].pub.shard;
+        const struct sl_weaviate_shard *s = &v->shards[first + i].pub;
+        bool is_known = s->shard.is_tenant && v->schema.origin != SL_SCHEMA_FOLDERS;
+        list[i] = s->shard;
+        list[i].tenant_status = is_known ? sl_tenant_status_name(s->status) : NULL;
     }
     *ret = list;
     *ret_count = count;

@@ -14,6 +14,13 @@ import duckdb  # noqa: E402
 from node import Failed, Node, check, equal, leftovers, run  # noqa: E402
 
 
+MARKS = ["_SUCCESS", "_manifest.json", "_schema.json"]
+
+
+def marks(node, export_id):
+    return sorted(p.name for p in node.folder(export_id).glob("_*"))
+
+
 def rows(node, export_id, pattern="*"):
     return duckdb.sql(f"select * from read_parquet('{node.folder(export_id)}/{pattern}.parquet')").fetchall()
 
@@ -149,6 +156,7 @@ def test_cancel_is_sticky_and_leaves_no_partial_file(bin_dir):
     if status == 204:
         equal(state["status"], "CANCELED")
         check("completedAt" in state, state)
+    equal(marks(node, "c"), MARKS if state["status"] == "SUCCESS" else [], "marks of a whole export")
     equal(leftovers(node.data), [], "temporary files")
     for path in node.folder("c").glob("*.parquet"):
         duckdb.sql(f"select count(*) from read_parquet('{path}')").fetchall()[0]
@@ -182,6 +190,7 @@ def test_kill_during_an_export(bin_dir):
     check(state["status"] in ("FAILED", "SUCCESS"), state)
     if state["status"] == "FAILED":
         check("interrupted" in state["error"], state)
+    equal(marks(node, "k"), MARKS if state["status"] == "SUCCESS" else [], "marks of a whole export")
     equal(leftovers(node.data), [], "temporary files after the restart")
     equal(node.export("again")["status"], "SUCCESS", "slot after the restart")
     equal(len(rows(node, "again")), 6000, "rows after the restart")

@@ -136,6 +136,7 @@ static void success_needs_its_record(void **state)
 {
     struct world *w = *state;
     two_classes(w);
+    w->settings.is_manifest = true;
     patch();
     patched_ops.put = put_some;
     metadata_puts_left = 1; /* the claim */
@@ -146,9 +147,43 @@ static void success_needs_its_record(void **state)
                                       "cannot be written");
     assert_int_equal(p.files_done, 2);
     unpatch();
-    world_reopen(w); /* the journal was not final: the records are repaired */
+    assert_null(strstr(keys(w), "/_")); /* nothing looks finished */
+    world_reopen(w);                    /* the journal was not final: the records are repaired */
     expect_ok(w, status(w, "x"));
     expect_member(sl_buf_cstr(&w->out), "status", "\"FAILED\"");
+}
+
+static const char *refused_mark;
+
+static sl_rc put_no_mark(struct sl_backend *be, struct sl_str key, struct sl_bytes b,
+                         enum sl_put_mode mode, struct sl_err *err)
+{
+    return sl_str_ends(key, refused_mark) ? SL_FAIL(err, SL_EACCESS, "permission denied")
+                                          : true_ops->put(be, key, b, mode, err);
+}
+
+static void success_needs_each_of_its_marks(void **state)
+{
+    static const char *const marks[] = {"_schema.json", "_manifest.json", "_SUCCESS"};
+    struct world *w = *state;
+    two_classes(w);
+    w->settings.is_manifest = true;
+    for (size_t i = 0; i < SL_COUNT_OF(marks); i++) {
+        SL_AUTO(sl_buf) want = SL_BUF_EMPTY;
+        char id[8];
+        snprintf(id, sizeof id, "x-%zu", i);
+        patch();
+        patched_ops.put = put_no_mark;
+        refused_mark = marks[i];
+        expect_ok(w, create(w, id));
+        struct sl_export_progress p = await(w, id);
+        unpatch();
+        expect_state(p, SL_EXPORT_FAILED);
+        sl_buf_addf(&want, "the record of the end could not be stored: %s: permission denied",
+                    marks[i]);
+        assert_string_equal(p.error.text, sl_buf_cstr(&want));
+        assert_null(strstr(keys(w), "/_"));
+    }
 }
 
 static sl_rc put_after_hiccup(struct sl_backend *be, struct sl_str key, struct sl_bytes b,
@@ -190,6 +225,26 @@ static void claim_with_a_lost_answer_is_taken_back(void **state)
     unpatch();
     assert_string_equal(keys(w), "");
     (void)export_all(w, "x"); /* the id is free */
+}
+
+static sl_rc put_marks_but_say_no(struct sl_backend *be, struct sl_str key, struct sl_bytes b,
+                                  enum sl_put_mode mode, struct sl_err *err)
+{
+    sl_rc rc = true_ops->put(be, key, b, mode, err);
+    bool is_mark = memmem(key.ptr, key.len, "/_", 2) != NULL;
+    return is_mark && rc == SL_OK ? SL_FAIL(err, SL_EIO, "the answer was lost") : rc;
+}
+
+static void marks_with_lost_answers_are_found_to_be_ours(void **state)
+{
+    struct world *w = *state;
+    two_classes(w);
+    w->settings.is_manifest = true;
+    patch();
+    patched_ops.put = put_marks_but_say_no;
+    (void)export_all(w, "x");
+    unpatch();
+    assert_non_null(strstr(keys(w), "x/_SUCCESS x/_manifest.json x/_schema.json"));
 }
 
 static sl_rc put_after_other(struct sl_backend *be, struct sl_str key, struct sl_bytes b,
@@ -431,7 +486,7 @@ static bool is_said_success(struct world *w, const char *id)
 /* After the fault is gone and the node restarted: records agree with what was told. */
 static void check_after(struct world *w, const char *id, bool is_success)
 {
-    char key[64];
+    char key[160];
     world_reopen(w);
     snprintf(key, sizeof key, "%s/export_metadata.json", id);
     const char *record = content(w, key);
@@ -446,6 +501,11 @@ static void check_after(struct world *w, const char *id, bool is_success)
         assert_non_null(strstr(sl_buf_cstr(&all), key));
         snprintf(key, sizeof key, "%s/Ten_t1_0000.parquet", id);
         assert_non_null(strstr(sl_buf_cstr(&all), key));
+        snprintf(key, sizeof key, "%s/_SUCCESS %s/_manifest.json %s/_schema.json", id, id, id);
+        assert_non_null(strstr(sl_buf_cstr(&all), key));
+    } else {
+        snprintf(key, sizeof key, "%s/_", id);
+        assert_null(strstr(keys(w), key));
     }
     assert_int_equal(sl_source_mem_frozen_count(w->mem_source), 0);
 }
@@ -481,6 +541,7 @@ static bool run_with_fault(struct world *w, enum sl_fault fault, int64_t n, cons
 static void sweep(struct world *w, enum sl_fault fault, sl_rc want, int64_t least)
 {
     int64_t n = 0;
+    w->settings.is_manifest = true;
     for (bool is_through = false; !is_through; n++) {
         char id[32];
         snprintf(id, sizeof id, "x-%lld", (long long)n);
@@ -625,6 +686,8 @@ int main(void)
         T(full_destination_fails_the_export_in_its_words),
         T(destination_that_cannot_be_written_is_told_at_once),
         T(success_needs_its_record),
+        T(success_needs_each_of_its_marks),
+        T(marks_with_lost_answers_are_found_to_be_ours),
         T(short_hiccup_at_the_end_is_ridden_out),
         T(claim_with_a_lost_answer_is_taken_back),
         T(lost_race_for_an_id_leaves_the_winner_alone),
