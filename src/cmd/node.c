@@ -105,6 +105,14 @@ static sl_rc open_database(struct sli_node *n, const struct sl_config *config, s
 
 /* ---- foreign data ---- */
 
+static sl_rc check_source(enum sl_source_kind kind, const char *path, struct sl_err *err)
+{
+    return kind == SL_KIND_BACKUP || !sl_backend_is_store(sl_str_from(path))
+               ? SL_OK
+               : SL_FAIL(err, SL_EINVAL,
+                         "SLUICE_SOURCE: a data directory lies in a folder, %s is none", path);
+}
+
 sl_rc sli_source_parse(const char *text, enum sl_source_kind *ret_kind, const char **ret_path,
                        struct sl_err *err)
 {
@@ -122,12 +130,12 @@ sl_rc sli_source_parse(const char *text, enum sl_source_kind *ret_kind, const ch
         if (strncmp(text, kinds[i].prefix, len) == 0 && text[len] != '\0') {
             *ret_kind = kinds[i].kind;
             *ret_path = text + len;
-            return SL_OK;
+            return check_source(*ret_kind, *ret_path, err);
         }
     }
     return SL_FAIL(err, SL_EINVAL,
-                   "SLUICE_SOURCE: \"%s\" is not allowed; allowed: sluice, weaviate:FOLDER or "
-                   "backup:FOLDER",
+                   "SLUICE_SOURCE: \"%s\" is not allowed; allowed: sluice, weaviate:FOLDER, "
+                   "backup:FOLDER or backup:STORE/NAME (as s3://bucket/prefix/name)",
                    text);
 }
 
@@ -143,6 +151,9 @@ static bool is_within(struct sl_str inner, struct sl_str outer)
 sl_rc sli_check_apart(const char *setting, const char *path, const char *foreign_path,
                       struct sl_err *err)
 {
+    if (sl_backend_is_store(sl_str_from(foreign_path))) {
+        return SL_OK; /* no folder of ours lies in a store, and backends never replace */
+    }
     SL_AUTO(sl_buf) ours = SL_BUF_EMPTY;
     SL_AUTO(sl_buf) theirs = SL_BUF_EMPTY;
     SL_TRY(sl_path_resolve(path, &ours, err));
@@ -158,16 +169,26 @@ sl_rc sli_check_apart(const char *setting, const char *path, const char *foreign
 }
 
 /* The data may come later (a volume not yet mounted, a server not yet started): until then the node
- * is not ready and says why. */
+ * is not ready and says why. A backup in a store is there from the start or the node does not
+ * start: it is listed once. */
 static sl_rc open_foreign(struct sli_node *n, const struct sl_config *config, struct sl_err *err)
 {
     SL_TRY(open_store(n, config, JOURNAL_BYTES, err));
     add_path(&n->spool_path, config->data_path, "spool");
     SL_TRY(sl_buf_done(&n->spool_path, err));
-    SL_TRY(sl_dir_create(sl_buf_cstr(&n->spool_path), err));
-    struct sl_weaviate_opts opts = {.clock = sl_clock_real(),
-                                    .spool_path = sl_buf_cstr(&n->spool_path)};
-    return sl_source_weaviate_open(n->foreign_path, n->kind, &opts, &n->source, err);
+    const char *spool = sl_buf_cstr(&n->spool_path);
+    SL_IGNORE(sl_dir_remove_tree(spool, NULL), "what a killed node left; we hold the lock");
+    SL_TRY(sl_dir_create(spool, err));
+    struct sl_weaviate_opts opts = {.clock = sl_clock_real(), .spool_path = spool};
+    if (!sl_backend_is_store(sl_str_from(n->foreign_path))) {
+        return sl_source_weaviate_open(n->foreign_path, n->kind, &opts, &n->source, err);
+    }
+    SL_AUTO(sl_buf) path = SL_BUF_EMPTY;
+    struct sl_backend_env env = {.config = config, .clock = sl_clock_real()};
+    SL_TRY(sl_mirror_open_place(&env, sl_str_from(n->foreign_path), spool, &n->mirror, &path, err));
+    opts.open_file = sl_mirror_open_file;
+    opts.open_arg = n->mirror;
+    return sl_source_weaviate_open(sl_buf_cstr(&path), n->kind, &opts, &n->source, err);
 }
 
 static sl_rc open_parts(struct sli_node *n, const struct sl_config *config, struct sl_str node_name,
@@ -267,6 +288,7 @@ void sli_node_close(struct sli_node *node)
     sl_exports_close(node->exports);
     sl_ticker_free(node->ticker);
     sl_source_close(node->source);
+    sl_mirror_close(node->mirror);
     if (node->offload != NULL) {
         sl_cancel_set(&node->offload_cancel); /* or closing would wait for a store that is down */
     }

@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "database/database.h"
 #include "export/export.h"
+#include "source/mirror.h"
 #include "source/weaviate.h"
 
 /* memory_max divided once, at start; the parts are logged. No part grows with the data. */
@@ -30,6 +31,7 @@ struct sli_node {
     enum sl_source_kind kind;
     const char *foreign_path; /* of the configuration; NULL: our own database */
     struct sl_buf spool_path; /* lent to the source */
+    struct sl_mirror *mirror; /* of a backup in an object store; lent to the source */
     struct sl_ticker *ticker;
     struct sl_exports *exports;
 };
@@ -43,7 +45,8 @@ sl_rc sli_node_open(const struct sl_config *config, struct sl_str node_name, str
  * borrowed: what object stores need. */
 sl_rc sli_node_open_read_only(const char *data_path, const struct sl_config *config,
                               uint64_t memory_max, struct sli_node *ret, struct sl_err *err);
-/* SLUICE_SOURCE: sluice, weaviate:FOLDER or backup:FOLDER; the folder is NULL for our own. */
+/* SLUICE_SOURCE: sluice, weaviate:FOLDER, backup:FOLDER or backup:STORE/NAME, a place as
+ * s3://bucket/prefix/name; NULL for our own. */
 sl_rc sli_source_parse(const char *text, enum sl_source_kind *ret_kind, const char **ret_path,
                        struct sl_err *err);
 /* Nothing is written into foreign data: SL_EINVAL, naming both, when one of `path` (what it is for:

@@ -155,6 +155,16 @@ static void judge_folder(struct problems *p, const struct sl_config *c, const ch
     add(p, setting, rc == SL_OK ? sl_dir_check(sl_buf_cstr(&path), SL_DIR_WRITE, &err) : rc, &err);
 }
 
+static void judge_store(struct problems *p, const struct sl_config *c, const char *setting,
+                        const char *place)
+{
+    struct sl_err err = {0};
+    SL_AUTO_PTR(sl_backend) store = NULL;
+    struct sl_backend_env env = {.config = c, .clock = sl_clock_real()};
+    sl_rc rc = sl_backend_open(&env, sl_str_from(place), &store, &err);
+    add(p, setting, rc == SL_OK ? store->ops->probe(store, &err) : rc, &err);
+}
+
 /* A folder, or a store, which is tried. */
 static void judge_offload(struct problems *p, const struct sl_config *c)
 {
@@ -162,11 +172,7 @@ static void judge_offload(struct problems *p, const struct sl_config *c)
         judge_folder(p, c, "SLUICE_OFFLOAD_PATH", c->offload_path, "offload");
         return;
     }
-    struct sl_err err = {0};
-    SL_AUTO_PTR(sl_backend) store = NULL;
-    struct sl_backend_env env = {.config = c, .clock = sl_clock_real()};
-    sl_rc rc = sl_backend_open(&env, sl_str_from(c->offload_path), &store, &err);
-    add(p, "SLUICE_OFFLOAD_PATH", rc == SL_OK ? store->ops->probe(store, &err) : rc, &err);
+    judge_store(p, c, "SLUICE_OFFLOAD_PATH", c->offload_path);
 }
 
 static void judge_source(struct problems *p, const struct sl_config *c)
@@ -176,7 +182,11 @@ static void judge_source(struct problems *p, const struct sl_config *c)
     const char *path = NULL;
     sl_rc rc = sli_source_parse(c->source, &kind, &path, &err);
     add(p, "", rc, &err);
-    if (path == NULL) {
+    if (rc != SL_OK || path == NULL) {
+        return;
+    }
+    if (sl_backend_is_store(sl_str_from(path))) {
+        judge_store(p, c, "SLUICE_SOURCE", path);
         return;
     }
     rc = sl_dir_check(path, SL_DIR_READ, &err);

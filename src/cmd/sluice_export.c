@@ -44,7 +44,6 @@ struct job {
     struct sl_mutex mu;
     uint64_t left_out; /* mu: damaged parts that were skipped */
     struct sl_weaviate_room room;
-    struct sl_backend *store; /* SOURCE in a store: the folder of its backups */
     struct sl_mirror *mirror;
 };
 
@@ -433,25 +432,13 @@ static sl_rc find_kind(const struct job *j, enum sl_source_kind *ret, struct sl_
                                      "--source: \"%s\" is not sluice, weaviate or backup", j->kind);
 }
 
-/* "s3://bucket/backups/mine": the folder of all backups, where its bases may lie, and the name. */
 static sl_rc open_mirror(struct job *j, struct sl_buf *path, struct sl_err *err)
 {
-    struct sl_str place = sl_str_from(j->source);
-    while (place.len > 0 && place.ptr[place.len - 1] == '/') {
-        place.len--;
-    }
-    size_t at = place.len;
-    while (at > 0 && place.ptr[at - 1] != '/') {
-        at--;
-    }
-    struct sl_str name = {place.ptr + at, place.len - at};
     struct sl_backend_env env = {.config = &j->config, .clock = sl_clock_real()};
     const char *tmp = j->spool != NULL ? j->spool : getenv("TMPDIR");
-    SL_TRY(sl_backend_open(&env, (struct sl_str){place.ptr, at}, &j->store, err));
-    SL_TRY(j->store->ops->probe(j->store, err));
-    SL_TRY(sl_mirror_open(j->store, name, tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp", &j->mirror,
-                          err));
-    return sl_mirror_path(j->mirror, name, path, err);
+    return sl_mirror_open_place(&env, sl_str_from(j->source),
+                                tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp", &j->mirror, path,
+                                err);
 }
 
 static sl_rc open_source(struct job *j, struct sli_node *node, struct sl_err *err)
@@ -493,7 +480,6 @@ static int run(struct job *j)
     int code = rc == SL_OK ? export(j, &node) : sli_fail(&err, rc);
     sli_node_close(&node);
     sl_mirror_close(j->mirror);
-    sl_backend_close(j->store);
     return code;
 }
 

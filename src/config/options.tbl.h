@@ -21,7 +21,7 @@ SL_OPTION(tls_key, TEXT, "SLUICE_TLS_KEY", "tls-key", "", 0, 0, "a PEM file",
 SL_OPTION(data_path, TEXT, "PERSISTENCE_DATA_PATH", "data", "./data", 0, 0, "a folder",
           "Folder of the database, or of the node's own records; made when absent")
 SL_OPTION(source, TEXT, "SLUICE_SOURCE", "source", "sluice", 0, 0,
-          "sluice, weaviate:FOLDER or backup:FOLDER",
+          "sluice, weaviate:FOLDER or backup:PLACE",
           "What is exported: the node's own database, or, beside a Weaviate server and without "
           "writing into it, its data directory or one of its backups")
 SL_OPTION(node_name, TEXT, "CLUSTER_HOSTNAME", "node-name", "", 0, 0,

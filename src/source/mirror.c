@@ -15,6 +15,7 @@
 
 struct sl_mirror {
     struct sl_backend *store; /* borrowed: the folder of all backups */
+    struct sl_backend *owned; /* the same, when it was opened here */
     struct sl_buf folder;     /* ours, removed at the end */
     struct sl_buf texts; /* of all descriptors: bases of an incremental backup are named there */
 };
@@ -248,6 +249,34 @@ sl_rc sl_mirror_path(const struct sl_mirror *m, struct sl_str name, struct sl_bu
     return sl_buf_done(out, err);
 }
 
+static sl_rc open_at(struct sl_backend *store, struct sl_str name, const char *spool,
+                     struct sl_mirror **ret, struct sl_buf *path, struct sl_err *err)
+{
+    SL_AUTO_PTR(sl_mirror) m = NULL;
+    SL_TRY(store->ops->probe(store, err));
+    SL_TRY(sl_mirror_open(store, name, spool, &m, err));
+    SL_TRY(sl_mirror_path(m, name, path, err));
+    *ret = sl_move(&m);
+    return SL_OK;
+}
+
+sl_rc sl_mirror_open_place(const struct sl_backend_env *env, struct sl_str place, const char *spool,
+                           struct sl_mirror **ret, struct sl_buf *path, struct sl_err *err)
+{
+    SL_AUTO_PTR(sl_backend) store = NULL;
+    while (place.len > 0 && place.ptr[place.len - 1] == '/') {
+        place.len--;
+    }
+    size_t at = place.len;
+    while (at > 0 && place.ptr[at - 1] != '/') {
+        at--;
+    }
+    SL_TRY(sl_backend_open(env, (struct sl_str){place.ptr, at}, &store, err));
+    SL_TRY(open_at(store, (struct sl_str){place.ptr + at, place.len - at}, spool, ret, path, err));
+    (*ret)->owned = sl_move(&store);
+    return SL_OK;
+}
+
 void sl_mirror_close(struct sl_mirror *m)
 {
     if (m == NULL) {
@@ -258,5 +287,6 @@ void sl_mirror_close(struct sl_mirror *m)
     }
     sl_buf_fini(&m->folder);
     sl_buf_fini(&m->texts);
+    sl_backend_close(m->owned);
     sl_free(m);
 }

@@ -12,6 +12,10 @@
 #include "base/file.h"
 
 struct sl_mirror;
+/* Of a place as "s3://bucket/backups/mine", which is asked first: the folder of all backups, where
+ * its bases may lie, and the name. path: its folder in the mirror. */
+sl_rc sl_mirror_open_place(const struct sl_backend_env *env, struct sl_str place, const char *spool,
+                           struct sl_mirror **ret, struct sl_buf *path, struct sl_err *err);
 /* store: borrowed, opened at the folder of all backups; name: of the backup. SL_EINVAL: none. */
 sl_rc sl_mirror_open(struct sl_backend *store, struct sl_str name, const char *spool,
                      struct sl_mirror **ret, struct sl_err *err);

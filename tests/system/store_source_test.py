@@ -8,9 +8,11 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
 
+import pyarrow.parquet as parquet  # noqa: E402
+
 import fixtures  # noqa: E402
 import stores  # noqa: E402
-from node import check, equal, run  # noqa: E402
+from node import Node, check, equal, run  # noqa: E402
 
 
 def put_all(store, folder):
@@ -35,6 +37,11 @@ def sluice(bin_dir, *args, env=None, code=0):
 
 def parquet_files(folder):
     return {p.name: p.read_bytes() for p in folder.glob("*.parquet")}
+
+
+def tables(folder):
+    """What pyarrow reads of each file."""
+    return {p.name: parquet.read_table(p) for p in folder.glob("*.parquet")}
 
 
 def backups():
@@ -89,6 +96,38 @@ def test_backups_in_s3(bin_dir):
         done = sluice(bin_dir, f"{store.place}/backups/{name}", f"{store.place}/lake", "--id", "x", env=store.env)
         equal(json.loads(done.stdout)["path"], f"{store.place}/lake/x")
         check(any(k.startswith("lake/x/") and k.endswith(".parquet") for k in store.objects("lake/")), "files in the store")
+
+
+def test_node_serves_a_backup_of_a_store(bin_dir):
+    """SLUICE_SOURCE names the place; a node that was killed starts again, and one without the backup does not."""
+    scratch, (folder, name, all_names) = fixtures.Scratch(), next(backups())
+    source, out = scratch.sub("source"), scratch.sub("out")
+    for one in all_names:
+        (source / one).mkdir()
+        fixtures.unpack(folder / f"backup-{one}.tar.zst", source / one)
+    sluice(bin_dir, source / name, out, "--id", "folder")
+    want = tables(out / "folder")
+    with stores.versitygw() as store:
+        put_all(store, source)
+        before = store.objects()
+        env = {k: v for k, v in store.env.items() if k != "EXPORT_DEFAULT_BUCKET"}
+        node = Node(bin_dir, SLUICE_SOURCE=f"backup:{store.place}/backups/{name}", **env)
+        equal(node.export("one")["status"], "SUCCESS")
+        node.kill()
+        node.start()
+        equal(node.export("two")["status"], "SUCCESS")
+        equal(len(list((node.data / "spool").iterdir())), 1, "the mirror of the killed node is gone")
+        for export in ("one", "two"):
+            check(tables(node.folder(export)) == want, f"{export} differs from the export of the folder")
+        check(store.objects() == before, "something was written into the store")
+        node.stop()
+        equal(list((node.data / "spool").iterdir()), [], "left in the spool folder")
+        for place, words in ((f"backup:{store.place}/backups/nothere", "no backup is there"),
+                             (f"weaviate:{store.place}/backups", "a data directory lies in a folder")):
+            node.env["SLUICE_SOURCE"] = place
+            done = subprocess.run([f"{bin_dir}/sluiced"], env=node.env, capture_output=True, text=True, timeout=60)
+            check(done.returncode != 0 and words in done.stderr, done.stderr[-300:])
+        node.close()
 
 
 def test_dry_runs_try_the_destination(bin_dir):
