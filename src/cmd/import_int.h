@@ -1,4 +1,4 @@
-/* Inside of `sluice import`: what the server has to have before objects come. */
+/* Inside of `sluice import`: what the server has to have before objects come, what comes after. */
 #ifndef SL_CMD_IMPORT_INT_H
 #define SL_CMD_IMPORT_INT_H
 
@@ -22,5 +22,12 @@ sl_rc sli_schema_create(struct sli_schema *s, bool (*is_wanted)(const void *arg,
 /* The class of a file must be there by now (SL_ENOTFOUND); its tenant (NULL: none) is made. */
 sl_rc sli_schema_need(struct sli_schema *s, const char *name, const char *tenant,
                       struct sl_err *err);
+
+/* ---- import_refs.c ---- */
+bool sli_may_refer(struct sl_str properties); /* cheap; false is certain */
+/* Appends the properties without those that refer; true: there were some. doc: them, parsed. */
+bool sli_references_strip(struct sl_str properties, json_t *doc, struct sl_buf *out);
+typedef sl_rc sli_reference_fn(void *arg, const char *property, const char *to, struct sl_err *err);
+sl_rc sli_references_each(json_t *doc, sli_reference_fn *fn, void *arg, struct sl_err *err);
 
 #endif

@@ -56,7 +56,7 @@ static sl_rc send_batch(struct sli_send *s, struct sl_http_client *client,
     SL_AUTO(sl_buf) body = SL_BUF_EMPTY;
     uint64_t sent[SLI_BATCH_ROWS];
     uint32_t count = 0;
-    sl_buf_add_text(&body, "{\"objects\":[");
+    sl_buf_add_text(&body, s->head);
     for (uint32_t i = 0; i < b->count; i++) {
         const struct sli_item *item = &b->items[i];
         if (s->add == NULL ? add_as_it_is(b, item, &body, count == 0)
@@ -64,15 +64,14 @@ static sl_rc send_batch(struct sli_send *s, struct sl_http_client *client,
             sent[count++] = item->number;
         }
     }
-    sl_buf_add_text(&body, "]}");
+    sl_buf_add_text(&body, s->tail);
     SL_TRY(sl_buf_done(&body, err));
     if (count == 0) {
         return SL_OK;
     }
     SL_AUTO(sl_buf) reply = SL_BUF_EMPTY;
     int status = 0;
-    SL_TRY(sl_http_call(client, "POST", "/v1/batch/objects", sl_buf_view(&body), &reply, &status,
-                        err));
+    SL_TRY(sl_http_call(client, "POST", s->path, sl_buf_view(&body), &reply, &status, err));
     if (status != 200) {
         SL_AUTO(sl_buf) text = SL_BUF_EMPTY;
         sli_error_text(sl_buf_str(&reply), &text);
@@ -139,9 +138,9 @@ void sli_send_end(struct sli_send *s)
         sl_queue_close(s->queue);
     }
     for (uint32_t i = 0; i < s->sender_count; i++) {
-        sl_thread_join(s->threads[i]);
+        sl_thread_join(sl_move(&s->threads[i]));
     }
-    sl_queue_free(s->queue);
+    sl_queue_free(sl_move(&s->queue));
     sli_batch_free(sl_move(&s->open));
     sl_mutex_fini(&s->print_mu);
 }

@@ -12,9 +12,10 @@
 #include "base/workers.h"
 #include "cmd/cmd_int.h"
 
-#define SLI_BATCH_ROWS  500 /* one fsync of the node per batch; more only adds latency */
-#define SLI_BATCH_BYTES (4 * 1024 * 1024) /* keeps 4 senders far below the node's body budget */
-#define SLI_SENDERS_MAX 32
+#define SLI_BATCH_ROWS   500 /* one fsync of the node per batch; more only adds latency */
+#define SLI_BATCH_BYTES  (4 * 1024 * 1024) /* keeps 4 senders far below the node's body budget */
+#define SLI_SENDERS_MAX  32
+#define SLI_SEND_OBJECTS .path = "/v1/batch/objects", .head = "{\"objects\":[", .tail = "]}"
 
 struct sli_item {
     uint64_t number; /* 1-based in its file: line, row */
@@ -30,6 +31,7 @@ void sli_batch_free(struct sli_batch *b);
 
 struct sli_send {
     const struct sli_common *common; /* borrowed */
+    const char *path, *head, *tail;  /* of a call: "/v1/batch/objects", what its items stand in */
     uint32_t sender_count;
     /* Appends an item as an object of the request; false: refused, and told. Any thread. NULL: the
      * text is the object. */

@@ -4,7 +4,7 @@
  * its files are read by ranges where they lie, row after row (layout/read.h). Rows become the JSON
  * of POST /v1/batch/objects here, parallel senders (send.c) bring them. A row that JSON cannot hold
  * or the server refuses is told by file and row; the others are stored. The servers set times
- * themselves. */
+ * themselves. References come in a second pass over the files that have some (import_refs.c). */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -28,6 +28,7 @@
 struct file {
     char *key; /* in the arena */
     uint64_t size;
+    bool has_references;
     struct file *next;
 };
 struct import {
@@ -44,6 +45,9 @@ struct import {
     struct sli_progress bar;
     struct sl_object object; /* of the row at hand */
     struct sl_buf floats;    /* text of one vector */
+    struct sl_buf stripped;  /* properties without references */
+    bool is_second_pass;
+    uint64_t stored, refused, references; /* of ended passes */
 };
 
 enum { KEY_API = 0x100, KEY_SCHEMA };
@@ -182,15 +186,34 @@ static bool add_vectors(struct import *im, struct sl_json *w, struct sl_str *ret
     return is_good;
 }
 
-/* The text goes on as it is, so numbers keep their digits; it must be an object all the same. */
-static bool add_properties(const struct sl_object *o, struct sl_json *w)
+static json_t *parsed(struct sl_str text)
 {
-    struct sl_str text = sl_bytes_str(o->properties);
-    if (text.len == 0 || sl_str_is(text, "null")) {
+    return json_loadb(text.ptr, text.len, JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, NULL);
+}
+
+static struct sl_str properties_of(const struct import *im)
+{
+    struct sl_str text = sl_bytes_str(im->object.properties);
+    return text.len == 0 || sl_str_is(text, "null") ? SL_STR("") : text;
+}
+
+/* The text goes on as it is, so numbers keep their digits; it must be an object all the same. */
+static bool add_properties(struct import *im, struct sl_json *w, struct file *f)
+{
+    struct sl_str text = properties_of(im);
+    if (text.len == 0) {
         return true;
     }
-    json_t *doc = json_loadb(text.ptr, text.len, JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, NULL);
+    json_t *doc = parsed(text);
     bool is_good = json_is_object(doc);
+    if (is_good && sli_may_refer(text)) {
+        sl_buf_clear(&im->stripped);
+        if (sli_references_strip(text, doc, &im->stripped)) {
+            f->has_references = true;
+            text = sl_buf_str(&im->stripped);
+        }
+        w->out->is_failed = w->out->is_failed || im->stripped.is_failed;
+    }
     json_decref(doc);
     if (is_good) {
         sl_json_key(w, "properties");
@@ -199,7 +222,7 @@ static bool add_properties(const struct sl_object *o, struct sl_json *w)
     return is_good;
 }
 
-static void add_object(struct import *im, const char *class, const char *tenant,
+static void add_object(struct import *im, struct file *f, const char *class, const char *tenant,
                        struct sl_buf *text, struct sl_buf *ret_why)
 {
     struct sl_json w = sl_json_over(text);
@@ -218,7 +241,7 @@ static void add_object(struct import *im, const char *class, const char *tenant,
     if (!add_vectors(im, &w, &bad)) {
         sl_buf_addf(ret_why, "%.*s: \"%.*s\" has NaN or infinite values, which REST cannot take",
                     SL_UUID_TEXT_SIZE, id, SL_STR_ARG(bad));
-    } else if (!add_properties(&im->object, &w)) {
+    } else if (!add_properties(im, &w, f)) {
         sl_buf_addf(ret_why, "%.*s: its properties are no JSON object", SL_UUID_TEXT_SIZE, id);
     }
     sl_json_obj_end(&w);
@@ -248,34 +271,84 @@ static bool is_wanted(const void *arg, const char *name)
     return im->collection_count == 0;
 }
 
-static sl_rc send_rows(struct import *im, const char *file, struct sl_layout_reader *r,
-                       const char *class, const char *tenant, struct sl_err *err)
+struct row {
+    struct import *im;
+    struct file *file;
+    const char *class, *tenant; /* tenant: NULL none */
+    uint64_t number;
+};
+
+static sl_rc send_object(struct row *row, struct sl_err *err)
 {
+    struct import *im = row->im;
     SL_AUTO(sl_buf) why = SL_BUF_EMPTY;
-    for (uint64_t number = 1; !sli_send_is_broken(&im->send); number++) {
-        struct sl_buf *text = NULL;
+    struct sl_buf *text = NULL;
+    SL_TRY(sli_send_begin_item(&im->send, row->file->key, &text, err));
+    add_object(im, row->file, row->class, row->tenant, text, &why);
+    if (why.len > 0) {
+        sli_send_drop_item(&im->send);
+        sli_send_refuse(&im->send, row->file->key, row->number, sl_buf_cstr(&why));
+        return SL_OK;
+    }
+    return sli_send_end_item(&im->send, row->number, err);
+}
+
+static sl_rc send_reference(void *arg, const char *property, const char *to, struct sl_err *err)
+{
+    struct row *row = arg;
+    SL_AUTO(sl_buf) from = SL_BUF_EMPTY;
+    char id[SL_UUID_TEXT_SIZE];
+    struct sl_buf *text = NULL;
+    sl_uuid_format(row->im->object.uuid, id);
+    sl_buf_addf(&from, "weaviate://localhost/%s/%.*s/%s", row->class, SL_UUID_TEXT_SIZE, id,
+                property);
+    SL_TRY(sl_buf_done(&from, err));
+    SL_TRY(sli_send_begin_item(&row->im->send, row->file->key, &text, err));
+    struct sl_json w = sl_json_over(text);
+    sl_json_obj(&w);
+    sl_json_key(&w, "from");
+    sl_json_str(&w, sl_buf_str(&from));
+    sl_json_key(&w, "to");
+    sl_json_text(&w, to);
+    if (row->tenant != NULL) {
+        sl_json_key(&w, "tenant");
+        sl_json_text(&w, row->tenant);
+    }
+    sl_json_obj_end(&w);
+    return sli_send_end_item(&row->im->send, row->number, err);
+}
+
+static sl_rc send_references(struct row *row, struct sl_err *err)
+{
+    struct sl_str text = properties_of(row->im);
+    if (!sli_may_refer(text)) {
+        return SL_OK;
+    }
+    json_t *doc = parsed(text);
+    sl_rc rc = sli_references_each(doc, send_reference, row, err);
+    json_decref(doc);
+    return rc;
+}
+
+static sl_rc send_rows(struct row *row, struct sl_layout_reader *r, struct sl_err *err)
+{
+    struct import *im = row->im;
+    for (row->number = 1; !sli_send_is_broken(&im->send); row->number++) {
         sl_rc rc = sl_layout_read(r, &im->object, err);
         if (rc == SL_END) {
             break;
         }
         SL_TRY(rc);
-        SL_TRY(sli_send_begin_item(&im->send, file, &text, err));
-        sl_buf_clear(&why);
-        add_object(im, class, tenant, text, &why);
-        if (why.len > 0) {
-            sli_send_drop_item(&im->send);
-            sli_send_refuse(&im->send, file, number, sl_buf_cstr(&why));
-            continue;
-        }
-        SL_TRY(sli_send_end_item(&im->send, number, err));
-        if (number % SHOW_EVERY == 0) {
-            sli_progress_show(&im->bar, "importing", atomic_load(&im->send.stored), 0, 0);
+        SL_TRY(im->is_second_pass ? send_references(row, err) : send_object(row, err));
+        if (row->number % SHOW_EVERY == 0) {
+            sli_progress_show(&im->bar, im->is_second_pass ? "adding references" : "importing",
+                              atomic_load(&im->send.stored), 0, 0);
         }
     }
     return sli_send_flush(&im->send, err);
 }
 
-static sl_rc import_rows(struct import *im, const struct file *f, struct sl_err *err)
+static sl_rc import_rows(struct import *im, struct file *f, struct sl_err *err)
 {
     SL_AUTO_PTR(sl_layout_reader) r = NULL;
     struct opened opened = {im, sl_str_from(f->key)};
@@ -296,8 +369,9 @@ static sl_rc import_rows(struct import *im, const struct file *f, struct sl_err 
     }
     const char *tenant_or_none = file->has_tenant ? tenant : NULL;
     SL_TRY(sli_schema_need(&im->schema, class, tenant_or_none, err));
-    im->file_count++;
-    return send_rows(im, f->key, r, class, tenant_or_none, err);
+    im->file_count += !im->is_second_pass;
+    struct row row = {im, f, class, tenant_or_none, 0};
+    return send_rows(&row, r, err);
 }
 
 /* ---- the export ---- */
@@ -372,17 +446,46 @@ static sl_rc open_export(struct import *im, struct sl_err *err)
     return load_schema(im, err);
 }
 
-static sl_rc import_files(struct import *im, struct sl_err *err)
+static sl_rc send_files(struct import *im, struct sl_err *err)
 {
-    SL_TRY(open_export(im, err));
-    SL_TRY(sli_schema_create(&im->schema, is_wanted, im, err));
-    for (const struct file *f = im->files; f != NULL && !sli_send_is_broken(&im->send);
-         f = f->next) {
-        sl_rc rc = import_rows(im, f, err);
+    SL_TRY(sli_send_begin(&im->send, err));
+    for (struct file *f = im->files; f != NULL && !sli_send_is_broken(&im->send); f = f->next) {
+        sl_rc rc = im->is_second_pass && !f->has_references ? SL_OK : import_rows(im, f, err);
         if (rc != SL_OK) {
             sl_err_prefix(err, "%s", f->key);
             return rc;
         }
+    }
+    return SL_OK;
+}
+
+/* All files, with what is on its way at the end waited for. */
+static sl_rc one_pass(struct import *im, uint64_t *ret_stored, struct sl_err *err)
+{
+    sl_rc rc = send_files(im, err);
+    sli_send_end(&im->send);
+    *ret_stored = atomic_exchange(&im->send.stored, 0);
+    im->refused += atomic_load(&im->send.refused);
+    return rc;
+}
+
+static sl_rc import_files(struct import *im, struct sl_err *err)
+{
+    bool has_references = false;
+    SL_TRY(open_export(im, err));
+    SL_TRY(sli_schema_create(&im->schema, is_wanted, im, err));
+    SL_TRY(one_pass(im, &im->stored, err));
+    for (const struct file *f = im->files; f != NULL; f = f->next) {
+        has_references = has_references || f->has_references;
+    }
+    if (has_references && !sli_send_is_broken(&im->send)) {
+        im->is_second_pass = true;
+        im->send = (struct sli_send){.common = &im->common,
+                                     .path = "/v1/batch/references",
+                                     .head = "[",
+                                     .tail = "]",
+                                     .sender_count = im->send.sender_count};
+        SL_TRY(one_pass(im, &im->references, err));
     }
     return im->file_count > 0 || sli_send_is_broken(&im->send)
                ? SL_OK
@@ -408,9 +511,7 @@ static int run(struct import *im)
         im->schema =
             (struct sli_schema){.client = client, .classes = json_object(), .there = json_object()};
         sli_progress_begin(&im->bar, "objects", im->common.is_quiet || im->common.is_json);
-        rc = sli_send_begin(&im->send, &err);
-        rc = rc == SL_OK ? import_files(im, &err) : rc;
-        sli_send_end(&im->send);
+        rc = import_files(im, &err);
         sli_progress_end(&im->bar);
     }
     sli_schema_fini(&im->schema);
@@ -421,14 +522,14 @@ static int run(struct import *im)
 
 static void print_outcome(const struct import *im)
 {
-    uint64_t stored = atomic_load(&im->send.stored), refused = atomic_load(&im->send.refused);
+    unsigned long long stored = im->stored, references = im->references, refused = im->refused;
     if (im->common.is_json) {
-        (void)printf("{\"stored\":%llu,\"refused\":%llu,\"files\":%u,\"created\":%u}\n",
-                     (unsigned long long)stored, (unsigned long long)refused, im->file_count,
-                     im->schema.created_count);
+        (void)printf("{\"stored\":%llu,\"references\":%llu,\"refused\":%llu,\"files\":%u,"
+                     "\"created\":%u}\n",
+                     stored, references, refused, im->file_count, im->schema.created_count);
     } else {
-        (void)printf("%llu objects of %u files stored, %llu refused%s\n",
-                     (unsigned long long)stored, im->file_count, (unsigned long long)refused,
+        (void)printf("%llu objects of %u files and %llu references stored, %llu refused%s\n",
+                     stored, im->file_count, references, refused,
                      sli_send_is_broken(&im->send) ? "; the import was broken off" : "");
     }
 }
@@ -439,14 +540,15 @@ int sli_cmd_import(int argc, char **argv)
     if (im == NULL) {
         return sli_failf("out of memory");
     }
-    im->send = (struct sli_send){.common = &im->common, .sender_count = 4};
+    im->send = (struct sli_send){SLI_SEND_OBJECTS, .common = &im->common, .sender_count = 4};
     if (argp_parse(&import_argp, argc, argv, 0, NULL, im) != 0) {
         return SLI_EXIT_USAGE;
     }
     int code = run(im);
     print_outcome(im);
-    bool is_whole = atomic_load(&im->send.refused) == 0 && !sli_send_is_broken(&im->send);
+    bool is_whole = im->refused == 0 && !sli_send_is_broken(&im->send);
     sl_buf_fini(&im->floats);
+    sl_buf_fini(&im->stripped);
     sl_arena_fini(&im->arena);
     return code == SLI_EXIT_DONE && is_whole ? SLI_EXIT_DONE : SLI_EXIT_FAILED;
 }

@@ -194,8 +194,8 @@ int sli_cmd_load(int argc, char **argv)
     if (l == NULL) {
         return sli_failf("out of memory");
     }
-    l->send =
-        (struct sli_send){.common = &l->common, .sender_count = 4, .add = add_object, .arg = l};
+    l->send = (struct sli_send){SLI_SEND_OBJECTS, .common = &l->common, .sender_count = 4,
+                                .add = add_object, .arg = l};
     if (argp_parse(&load_argp, argc, argv, 0, NULL, l) != 0) {
         return SLI_EXIT_USAGE;
     }

@@ -326,3 +326,16 @@ def gcp_emulator():
             yield Gcs(url)
         finally:
             server.stop()
+
+
+def put_all(store, folder):
+    """Uploads a folder by the cloud's own client, below "backups/"."""
+    client = store.client()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        key, data = f"backups/{path.relative_to(folder)}", path.read_bytes()
+        if store.place.startswith("s3"):
+            client.put_object(Bucket=BUCKET, Key=key, Body=data)
+        elif store.place.startswith("gs"):
+            client.bucket(BUCKET).blob(key).upload_from_string(data)
+        else:
+            client.upload_blob(key, data)

@@ -15,19 +15,6 @@ import stores  # noqa: E402
 from node import Node, check, equal, run  # noqa: E402
 
 
-def put_all(store, folder):
-    """Uploads a folder by the cloud's own client, below "backups/"."""
-    client = store.client()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        key, data = f"backups/{path.relative_to(folder)}", path.read_bytes()
-        if store.place.startswith("s3"):
-            client.put_object(Bucket=stores.BUCKET, Key=key, Body=data)
-        elif store.place.startswith("gs"):
-            client.bucket(stores.BUCKET).blob(key).upload_from_string(data)
-        else:
-            client.upload_blob(key, data)
-
-
 def sluice(bin_dir, *args, env=None, code=0):
     done = subprocess.run([f"{bin_dir}/sluice", "export", *map(str, args), "--json"], env=env or {}, capture_output=True,
                           text=True, timeout=300)
@@ -68,7 +55,7 @@ def check_store(bin_dir, store, scratch, wanted):
             (source / one).mkdir()
             fixtures.unpack(folder / f"backup-{one}.tar.zst", source / one)
         spool, out = scratch.sub("spool"), scratch.sub("out")
-        put_all(store, source)
+        stores.put_all(store, source)
         before = store.objects()
         sluice(bin_dir, source / name, out, "--id", "folder", "--parallelism", 2)
         sluice(bin_dir, f"{store.place}/backups/{name}", out, "--id", "store", "--parallelism", 2, "--spool", spool,
