@@ -38,6 +38,7 @@ int sli_cmd_cancel(int argc, char **argv);
 int sli_cmd_list(int argc, char **argv);
 int sli_cmd_load(int argc, char **argv);
 int sli_cmd_inspect(int argc, char **argv);
+int sli_cmd_verify(int argc, char **argv);
 int sli_cmd_export(int argc, char **argv);
 int sli_cmd_import(int argc, char **argv);
 

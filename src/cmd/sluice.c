@@ -23,6 +23,7 @@ static const struct {
     {"load", sli_cmd_load, "load JSON lines into a collection of a node"},
     {"inspect", sli_cmd_inspect,
      "show and check what a data directory, backup, export or file holds"},
+    {"verify", sli_cmd_verify, "check that an export is whole and unharmed"},
     {"export", sli_cmd_export, "export a data directory or backup without a server"},
     {"import", sli_cmd_import, "load an export into a node or a Weaviate server"},
 };

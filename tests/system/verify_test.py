@@ -3,10 +3,12 @@
 import hashlib
 import json
 import pathlib
+import shutil
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "lib"))
 import pyarrow.parquet as pq  # noqa: E402
+import stores  # noqa: E402
 from node import Node, check, equal, run  # noqa: E402
 
 
@@ -115,6 +117,132 @@ def test_without_manifest_files_are_those_of_weaviate(bin_dir):
     node.export("on", config={"manifest": True})
     check_manifest(node.folder("on"))
     node.close()
+
+
+def verify(node, place, *options):
+    code, out, err = node.sluice("verify", str(place), "--json", *options)
+    check(out, code, err)
+    doc = json.loads(out)
+    equal((doc["status"], code), ("good", 0) if not doc["problems"] else ("bad", 1), doc["problems"])
+    return doc
+
+
+def flip(path, at):
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def swap(one, two):
+    a, b = one.read_bytes(), two.read_bytes()
+    one.write_bytes(b)
+    two.write_bytes(a)
+
+
+ONE, TWO = "Ten_one_0000.parquet", "Ten_two_0000.parquet"
+DAMAGES = [  # what is done; which words are told
+    (lambda d: flip(d / ONE, 100), [f"{ONE}: SHA-256: the manifest says "]),
+    (lambda d: flip(d / ONE, -1), [f"{ONE}: SHA-256: the manifest says "]),
+    (lambda d: (d / ONE).write_bytes((d / ONE).read_bytes()[:-9]), [f"{ONE}: bytes: the manifest says "]),
+    (lambda d: (d / ONE).write_bytes(b""), [f"{ONE}: bytes: the manifest says "]),
+    (lambda d: (d / ONE).unlink(), [f"{ONE}: the manifest names it, it is not there"]),
+    (lambda d: shutil.copy(d / ONE, d / "Ten_one_0001.parquet"), ["Ten_one_0001.parquet: not in the manifest"]),
+    (lambda d: swap(d / ONE, d / TWO), [f"{ONE}: bytes: the manifest says ", f"{TWO}: bytes: the manifest says "]),
+    (lambda d: (d / "_SUCCESS").unlink(), ["_SUCCESS: not there"]),
+    (lambda d: (d / "_schema.json").unlink(), ["_schema.json: _SUCCESS names it, it is not there"]),
+    (lambda d: flip(d / "_schema.json", 40), ["_schema.json: its SHA-256 is not the one in _SUCCESS"]),
+    (lambda d: flip(d / "_SUCCESS", 3), ["_manifest.json: its SHA-256 is not the one in _SUCCESS"]),
+    (lambda d: (d / "_manifest.json").write_text("{"),
+     ["_manifest.json: its SHA-256 is not the one in _SUCCESS", "_manifest.json: a JSON object was expected"]),
+    (lambda d: (d / "_manifest.json").unlink(), ["_manifest.json: not there", f"{ONE}: it was written with a manifest"]),
+    (lambda d: (d / "export_metadata.json").unlink(), ["export_metadata.json: not there"]),
+    (lambda d: (d / "export_metadata.json").write_text('{"status":"FAILED"}'),
+     ["export_metadata.json: status SUCCESS was expected, found FAILED"]),
+]
+
+
+def test_every_damage_is_told(bin_dir):
+    node = loaded(bin_dir)
+    node.export("x")
+    good = node.folder("x")
+    for deep in ([], ["--deep"]):
+        doc = verify(node, good, *deep)
+        equal((doc["problems"], doc["rows"], doc["manifest"], doc["deep"]), ([], 550, True, bool(deep)))
+        equal([f["status"] for f in doc["files"]], ["good"] * 3)
+    for n, (damage, words) in enumerate(DAMAGES):
+        bad = node.data / f"bad-{n}"
+        shutil.copytree(good, bad)
+        damage(bad)
+        problems = verify(node, bad)["problems"]
+        for word in words:
+            check(any(p.startswith(word) for p in problems), n, word, problems)
+    code, _, err = node.sluice("verify", str(node.data / "nothing"))
+    check(code == 1 and "there is no export" in err, code, err)
+    equal(node.sluice("verify")[0], 2, "usage")
+    code, out, _ = node.sluice("verify", str(node.data / "bad-4"))
+    equal((code, out.splitlines()[-1]), (1, "bad: 3 files, 520 rows, 1 problems"))
+    node.close()
+
+
+def test_deep_reads_both_layouts_and_finds_a_wrong_hash(bin_dir):
+    node = loaded(bin_dir)
+    node.create_class("Named", vectorConfig={"a": {"vectorizer": {"none": {}}}, "b": {"vectorizer": {"none": {}}}})
+    node.ok("POST", "/v1/batch/objects", {"objects": [
+        {"class": "Named", "properties": {"t": "ü\n"}, "vectors": {"a": [0.1, -2e-9, 3e20], "b": [n]}} for n in range(9)]})
+    for layout in ("weaviate", "lake"):
+        node.export(layout, config={"layout": layout})
+        equal(verify(node, node.folder(layout), "--deep")["problems"], [])
+    # Someone who makes all checksums anew, but not the hash of the rows, is found by --deep.
+    folder = node.folder("weaviate")
+    manifest = json.loads((folder / "_manifest.json").read_text())
+    swap(folder / ONE, folder / TWO)
+    lines = {f["path"]: f for f in manifest["files"]}
+    for path, f in lines.items():
+        f["bytes"], f["sha256"] = (folder / path).stat().st_size, sha256(folder / path)
+    lines[ONE]["tenant"], lines[TWO]["tenant"] = "two", "one"
+    lines[ONE]["rows"], lines[TWO]["rows"] = 20, 30
+    lines[ONE]["rowHash"], lines[TWO]["rowHash"] = lines[TWO]["rowHash"], lines[ONE]["rowHash"]
+    (folder / "_manifest.json").write_text(json.dumps(manifest))
+    (folder / "_SUCCESS").write_text("".join(
+        f"{sha256(folder / name)}  {name}\n" for name in ("_manifest.json", "_schema.json")))
+    equal(verify(node, folder)["problems"], [])
+    problems = verify(node, folder, "--deep")["problems"]
+    check(len(problems) == 2 and all("first id" in p for p in problems), problems)
+    node.close()
+
+
+def test_exports_without_manifest_are_counted(bin_dir):
+    node = loaded(bin_dir, SLUICE_MANIFEST="off")
+    node.export("x")
+    doc = verify(node, node.folder("x"), "--deep")
+    equal((doc["problems"], doc["manifest"], doc["rows"]), ([], False, 550))
+    (node.folder("x") / ONE).unlink()
+    equal(verify(node, node.folder("x"))["problems"],
+          ["collection Ten: export_metadata.json says 50 rows, its files have 20"])
+    flip(node.folder("x") / TWO, -1)
+    check(any(p.startswith(f"{TWO}: ") for p in verify(node, node.folder("x"))["problems"]))
+    node.close()
+
+
+def test_exports_in_a_store_are_verified_there(bin_dir):
+    with stores.versitygw() as store:
+        node = loaded(bin_dir, **store.env, EXPORT_DEFAULT_PATH="")
+        node.ok("POST", "/v1/export/s3", {"id": "x", "file_format": "parquet"})
+        code, out, err = node.sluice("wait", "x", "--backend", "s3", "--json")
+        equal((code, json.loads(out)["status"]), (0, "SUCCESS"), err)
+        place, client = f"{store.place}/x", store.client()
+        equal(verify(node, place, "--deep")["problems"], [])
+        good = client.get_object(Bucket=stores.BUCKET, Key=f"x/{ONE}")["Body"].read()
+        for key, data, word in ((ONE, good[:-1] + b"2", f"{ONE}: SHA-256: "), (ONE, good[1:], f"{ONE}: bytes: "),
+                                ("more.parquet", good, "more.parquet: not in the manifest")):
+            client.put_object(Bucket=stores.BUCKET, Key=f"x/{key}", Body=data)
+            problems = verify(node, place)["problems"]
+            check(any(p.startswith(word) for p in problems), word, problems)
+        for key, word in ((ONE, f"{ONE}: the manifest names it"), ("_SUCCESS", "_SUCCESS: not there")):
+            client.delete_object(Bucket=stores.BUCKET, Key=f"x/{key}")
+            problems = verify(node, place)["problems"]
+            check(any(p.startswith(word) for p in problems), word, problems)
+        node.close()
 
 
 run(dict(globals()))
