@@ -253,7 +253,8 @@ static sl_rc check_stopped(const char *data_path, struct sl_err *err)
 }
 
 static sl_rc open_read_only(struct sli_node *n, const char *data_path,
-                            const struct sl_config *config, uint64_t memory_max, struct sl_err *err)
+                            const struct sl_config *config, uint64_t memory_max,
+                            struct sl_cancel *interrupt, struct sl_err *err)
 {
     SL_TRY(check_stopped(data_path, err));
     SL_AUTO(sl_buf) db_path = SL_BUF_EMPTY;
@@ -268,15 +269,17 @@ static sl_rc open_read_only(struct sli_node *n, const char *data_path,
     struct sl_exports_opts opts = {.source = n->source,
                                    .config = config,
                                    .clock = sl_clock_real(),
-                                   .node_name = SL_STR("local")};
+                                   .node_name = SL_STR("local"),
+                                   .interrupt = interrupt};
     return sl_exports_open(&opts, &n->exports, err);
 }
 
 sl_rc sli_node_open_read_only(const char *data_path, const struct sl_config *config,
-                              uint64_t memory_max, struct sli_node *ret, struct sl_err *err)
+                              uint64_t memory_max, struct sl_cancel *interrupt,
+                              struct sli_node *ret, struct sl_err *err)
 {
     *ret = (struct sli_node){0};
-    sl_rc rc = open_read_only(ret, data_path, config, memory_max, err);
+    sl_rc rc = open_read_only(ret, data_path, config, memory_max, interrupt, err);
     if (rc != SL_OK) {
         sli_node_close(ret);
     }

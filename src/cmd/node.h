@@ -42,9 +42,10 @@ struct sli_node {
 sl_rc sli_node_open(const struct sl_config *config, struct sl_str node_name, struct sli_node *ret,
                     struct sl_err *err);
 /* Opens a data folder that no process uses, read-only: nothing is written below it. config is
- * borrowed: what object stores need. */
+ * borrowed: what object stores need; so is interrupt, see sl_exports_opts. */
 sl_rc sli_node_open_read_only(const char *data_path, const struct sl_config *config,
-                              uint64_t memory_max, struct sli_node *ret, struct sl_err *err);
+                              uint64_t memory_max, struct sl_cancel *interrupt,
+                              struct sli_node *ret, struct sl_err *err);
 /* SLUICE_SOURCE: sluice, weaviate:FOLDER, backup:FOLDER or backup:STORE/NAME, a place as
  * s3://bucket/prefix/name; NULL for our own. */
 sl_rc sli_source_parse(const char *text, enum sl_source_kind *ret_kind, const char **ret_path,

@@ -10,11 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/cancel.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "base/sync.h"
+#include "base/workers.h"
 #include "cmd/node.h"
 #include "source/mirror.h"
 #include "source/weaviate.h"
@@ -45,7 +47,11 @@ struct job {
     uint64_t left_out; /* mu: damaged parts that were skipped */
     struct sl_weaviate_room room;
     struct sl_mirror *mirror;
+    struct sl_cancel interrupt; /* by a signal */
+    atomic_bool is_done;
 };
+
+#define SIGNAL_LOOK_NS 50000000 /* how soon the thread sees that the export is done */
 
 enum { KEY_SOURCE = 0x100, KEY_MEMORY, KEY_DRY, KEY_SKIP, KEY_SPOOL };
 
@@ -201,11 +207,27 @@ static void make_id(struct job *j)
     j->id = sl_buf_cstr(&j->made_id);
 }
 
-static volatile sig_atomic_t is_interrupted;
-
-static void on_interrupt(int sig SL_UNUSED)
+static void make_signals(sigset_t *ret)
 {
-    is_interrupted = 1;
+    (void)sigemptyset(ret);
+    (void)sigaddset(ret, SIGINT);
+    (void)sigaddset(ret, SIGTERM);
+}
+
+/* A thread of its own, since the main one may wait for a store. The second signal ends the process
+ * at once: the first lets the export end as canceled, which may take a while. */
+static void watch_signals(void *arg)
+{
+    struct job *j = arg;
+    sigset_t signals;
+    struct timespec look = {.tv_nsec = SIGNAL_LOOK_NS};
+    make_signals(&signals);
+    while (!atomic_load(&j->is_done)) {
+        if (sigtimedwait(&signals, NULL, &look) > 0) {
+            sl_cancel_set(&j->interrupt);
+            (void)sigprocmask(SIG_UNBLOCK, &signals, NULL); /* Linux: of this thread alone */
+        }
+    }
 }
 
 static sl_rc follow(struct job *j, struct sl_exports *ex, const struct sl_export_settings *settings,
@@ -222,7 +244,7 @@ static sl_rc follow(struct job *j, struct sl_exports *ex, const struct sl_export
         }
         sli_progress_show(&bar, sl_export_state_name(ret->state), ret->objects_done,
                           ret->objects_total, ret->bytes_written);
-        if (is_interrupted && !is_canceled) {
+        if (sl_cancel_is_set(&j->interrupt) && !is_canceled) {
             is_canceled = true;
             SL_IGNORE(sl_export_cancel(ex, settings, j->backend, sl_str_from(j->id), err),
                       "a race with the end of the export is fine: the state tells");
@@ -321,10 +343,11 @@ static void tell_unknown(const struct job *j)
 }
 
 /* Would the export be let in? A folder is tried when it begins. */
-static sl_rc try_store(const struct job *j, struct sl_err *err)
+static sl_rc try_store(struct job *j, struct sl_err *err)
 {
     SL_AUTO_PTR(sl_backend) be = NULL;
-    struct sl_backend_env env = {.config = &j->config, .clock = sl_clock_real()};
+    struct sl_backend_env env = {
+        .config = &j->config, .clock = sl_clock_real(), .cancel = &j->interrupt};
     if (j->dest == NULL || j->config.is_probe_skipped ||
         !sl_backend_is_store(sl_str_from(j->dest))) {
         return SL_OK;
@@ -434,7 +457,8 @@ static sl_rc find_kind(const struct job *j, enum sl_source_kind *ret, struct sl_
 
 static sl_rc open_mirror(struct job *j, struct sl_buf *path, struct sl_err *err)
 {
-    struct sl_backend_env env = {.config = &j->config, .clock = sl_clock_real()};
+    struct sl_backend_env env = {
+        .config = &j->config, .clock = sl_clock_real(), .cancel = &j->interrupt};
     const char *tmp = j->spool != NULL ? j->spool : getenv("TMPDIR");
     return sl_mirror_open_place(&env, sl_str_from(j->source),
                                 tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp", &j->mirror, path,
@@ -449,7 +473,8 @@ static sl_rc open_source(struct job *j, struct sli_node *node, struct sl_err *er
     *node = (struct sli_node){0};
     SL_TRY(is_store ? open_mirror(j, &mirrored, err) : find_kind(j, &kind, err));
     if (kind == SL_KIND_SLUICE) {
-        return sli_node_open_read_only(j->source, &j->config, j->memory_max, node, err);
+        return sli_node_open_read_only(j->source, &j->config, j->memory_max, &j->interrupt, node,
+                                       err);
     }
     if (j->dest != NULL && !is_store && !sl_backend_is_store(sl_str_from(j->dest))) {
         SL_TRY(sli_check_apart("DEST/ID", sl_buf_cstr(&j->path), j->source, err));
@@ -467,7 +492,8 @@ static sl_rc open_source(struct job *j, struct sli_node *node, struct sl_err *er
     struct sl_exports_opts ex = {.source = node->source,
                                  .config = &j->config,
                                  .clock = sl_clock_real(),
-                                 .node_name = SL_STR("local")};
+                                 .node_name = SL_STR("local"),
+                                 .interrupt = &j->interrupt};
     return sl_exports_open(&ex, &node->exports, err);
 }
 
@@ -510,11 +536,16 @@ int sli_cmd_export(int argc, char **argv)
     (void)sl_buf_cstr(&j->path);
     sl_mutex_init(&j->mu);
     sl_log_setup(SL_WARN, SL_LOG_TEXT); /* a person watches: the engine's events are the bar */
-    /* The second one ends at once: a store that does not answer can hold up the cancel. */
-    struct sigaction act = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
-    (void)sigaction(SIGINT, &act, NULL);
-    (void)sigaction(SIGTERM, &act, NULL);
-    int code = run(j);
+    sigset_t signals;
+    struct sl_thread *watcher = NULL;
+    make_signals(&signals);
+    (void)sigprocmask(SIG_BLOCK, &signals, NULL); /* before there are threads, which take it over */
+    sl_cancel_init(&j->interrupt);
+    rc = sl_thread_start("signals", watch_signals, j, &watcher, &err);
+    int code = rc == SL_OK ? run(j) : sli_fail(&err, rc);
+    atomic_store(&j->is_done, true);
+    sl_thread_join(watcher);
+    sl_cancel_fini(&j->interrupt);
     sl_mutex_fini(&j->mu);
     sl_buf_fini(&j->made_id);
     sl_buf_fini(&j->reply);

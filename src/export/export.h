@@ -46,6 +46,9 @@ struct sl_exports_opts {
     struct sl_clock *clock;   /* borrowed */
     struct sl_ticker *ticker; /* borrowed; status record every 10 s; NULL: none */
     struct sl_str node_name;  /* CLUSTER_HOSTNAME */
+    /* Borrowed, may be NULL: set, it ends what waits for a store, creating included; who sets it
+     * cancels the running export, too. */
+    struct sl_cancel *interrupt;
 };
 
 struct sl_exports;

@@ -209,7 +209,9 @@ static sl_rc open_destination(struct sli_job *job, struct sl_err *err)
     if (job->root.ptr == NULL) {
         return SL_NOMEM(err);
     }
-    SL_TRY(sli_open(job->ex, job->root, &job->cancel, 0, &job->backend, err));
+    struct sl_cancel *interrupt = job->ex->opts.interrupt;
+    SL_TRY(sli_open(job->ex, job->root, interrupt == NULL ? &job->cancel : interrupt, 0,
+                    &job->backend, err));
     sl_rc rc = probe(job, err);
     if (rc != SL_OK) {
         sl_err_prefix(err, "export validation error: initialize backend");

@@ -15,6 +15,7 @@ import random
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -344,6 +345,25 @@ def test_cancel_while_everything_hangs(bin_dir):
         check(time.monotonic() - begun < 5, f"a cancel took {time.monotonic() - begun:.1f} s")
     status, text = w.judge(prefix, subprocess.CompletedProcess([], process.returncode, out, err))
     check(status in ("FAILED", "CANCELED"), f"{status} {text}")
+
+
+def test_interrupt_before_the_store_ever_answered(bin_dir):
+    """The export is not there yet, so there is nothing to cancel: what waits for the store ends all the same."""
+    w = world(bin_dir)
+    for args in ((w.data, "s3://bucket/x"), (w.data, "s3://bucket/x", "--dry-run"), ("s3://bucket/x/backup", w.folder)):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            env = {**w.store.env, "BACKUP_S3_ENDPOINT": f"127.0.0.1:{silent.getsockname()[1]}",
+                   "SLUICE_STORE_STALL": "300s", "SLUICE_STORE_DEADLINE": "600s"}
+            process = subprocess.Popen([str(w.bin / "sluice"), "export", *map(str, args)], stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE, text=True, env=w.env(env))
+            silent.settimeout(30)
+            with silent.accept()[0] as connection:
+                connection.recv(1)
+                begun = time.monotonic()
+                process.send_signal(signal.SIGINT)
+                _, err = process.communicate(timeout=60)
+        check(time.monotonic() - begun < 2, f"{args}: it took {time.monotonic() - begun:.1f} s")
+        check(process.returncode == 1 and "canceled" in err, f"{args}: {process.returncode} {err}")
 
 
 def test_the_next_start_clears_what_a_kill_left(bin_dir):
