@@ -3,7 +3,7 @@
  * Names begin with `_`, so that Spark, Hive and Trino pass over them. Each is created once and
  * never replaced. _SUCCESS is the last of all and holds the SHA-256 of the other two, as sha256sum
  * prints it. Nothing in them differs between two equal runs but the id. Called by the conductor at
- * the end, when the ranges' workers are gone, and by recovery. Their members: docs/files.md. */
+ * the end, when the ranges' workers are gone, and by recovery. Their members: docs/manifest.md. */
 #include "export/export_int.h"
 
 #include "layout/rowhash.h"
