@@ -148,7 +148,7 @@ static sl_rc create(struct sli_call *c, struct sl_err *err)
     SL_TRY(names_of(c, "exclude", &request.exclude, &request.exclude_count, err));
     struct sl_export_settings s;
     SL_TRY(settings(c, &s, err));
-    SL_TRY(sl_export_choose(&s, json_object_get(c->body, "config"), err));
+    SL_TRY(sl_export_choose(json_object_get(c->body, "config"), &c->arena, &s, &request, err));
     sl_rc rc = sl_export_create(c->opts->exports, &s, &request, &c->out, err);
     struct sl_resource all = {.domain = SL_ON_BACKUPS};
     if (rc == SL_EINVAL && !sight.is_any && !sli_may(&c->asker, SL_CREATE, &all)) {

@@ -72,7 +72,7 @@ static sl_rc fill(const struct sl_config *c, struct sl_arena *arena, struct sl_e
         .memory_bytes = sli_memory_divide(c->memory_max).export_bytes,
         .layout = (enum sl_layout_kind)c->layout,
         .unit = (enum sl_timestamp_unit)c->timestamp_unit,
-        .compression = c->compression == 0 ? SL_COMPRESSION_FAST : SL_COMPRESSION_SMALL,
+        .compression = (enum sl_compression)c->compression,
         .is_json_annotated = c->json_annotation,
         .is_manifest = c->manifest,
     };

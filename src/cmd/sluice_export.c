@@ -408,13 +408,9 @@ static int export(struct job *j, struct sli_node *node)
         .is_manifest = j->config.manifest,
         .unit = (enum sl_timestamp_unit)j->config.timestamp_unit,
     };
-    sl_rc rc = sl_export_choose(&settings, j->choices, &err);
-    if (rc == SL_OK && j->dest != NULL) {
-        rc = sl_export_destination(sl_str_from(j->dest), &settings, &j->backend, &err);
-    }
-    if (rc != SL_OK) {
-        return sli_fail(&err, rc);
-    }
+    sl_rc rc = j->dest == NULL
+                   ? SL_OK
+                   : sl_export_destination(sl_str_from(j->dest), &settings, &j->backend, &err);
     struct sl_export_request request = {
         .backend = j->backend,
         .id = sl_str_from(j->id),
@@ -425,6 +421,13 @@ static int export(struct job *j, struct sli_node *node)
         .tenants = j->tenants.list,
         .tenant_count = j->tenants.count,
     };
+    SL_AUTO(sl_arena) arena = SL_ARENA_EMPTY;
+    if (rc == SL_OK) {
+        rc = sl_export_choose(j->choices, &arena, &settings, &request, &err);
+    }
+    if (rc != SL_OK) {
+        return sli_fail(&err, rc);
+    }
     if (j->is_dry_run) {
         return preview(j, node, &settings, &request);
     }

@@ -49,12 +49,12 @@ SL_OPTION(
     "Memory of the whole process, divided at start between store, row groups, parts and requests")
 SL_OPTION(layout, CHOICE, "SLUICE_LAYOUT", NULL, "weaviate", 0, 0, "weaviate|lake",
           "Columns of exported files: the seven of Weaviate's, or typed ones for lakes")
-SL_OPTION(
-    timestamp_unit, CHOICE, "SLUICE_TIMESTAMP_UNIT", NULL, "auto", 0, 0, "auto|ns|us|ms",
-    "Unit of creation_time and update_time in exported files; auto: ns in layout weaviate, us "
-    "in layout lake")
-SL_OPTION(compression, CHOICE, "SLUICE_COMPRESSION", NULL, "fast", 0, 0, "fast|small",
-          "fast: entropy coding only for vectors; small: Zstd level 1 for vectors, 3 for the rest")
+SL_OPTION(timestamp_unit, CHOICE, "SLUICE_TIMESTAMP_UNIT", NULL, "auto", 0, 0, "auto|ns|us|ms",
+          "Unit of creation_time and update_time in exported files; auto: ns in layout weaviate, us "
+          "in layout lake")
+SL_OPTION(compression, CHOICE, "SLUICE_COMPRESSION", NULL, "fast", 0, 0, "fast|small|snappy|lz4_raw|none",
+          "fast: Zstd, entropy coding only for vectors, level 1 for the rest; small: level 3 "
+          "for all")
 SL_OPTION(json_annotation, BOOL, "SLUICE_JSON_ANNOTATION", NULL, "false", 0, 0, NULL,
           "Annotate the JSON columns as JSON; some readers then change their type")
 SL_OPTION(manifest, BOOL, "SLUICE_MANIFEST", NULL, "true", 0, 0, NULL,

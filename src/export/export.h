@@ -20,7 +20,21 @@
 #include "layout/layout.h"
 #include "source/source.h"
 
-enum sl_compression { SL_COMPRESSION_FAST, SL_COMPRESSION_SMALL };
+/* FAST: entropy coding only for vectors, Zstd level 1 for the rest. SMALL: Zstd of one level for
+ * all. In the order of the setting's choices. */
+enum sl_compression {
+    SL_COMPRESSION_FAST,
+    SL_COMPRESSION_SMALL,
+    SL_COMPRESSION_SNAPPY,
+    SL_COMPRESSION_LZ4_RAW,
+    SL_COMPRESSION_NONE
+};
+
+/* Times of objects an export takes, in ns since 1970: [from, to). */
+struct sl_time_span {
+    bool has_from, has_to;
+    int64_t from, to;
+};
 
 /* The settings one export begins with and keeps. Strings are copied by create. */
 struct sl_export_settings {
@@ -34,6 +48,12 @@ struct sl_export_settings {
     enum sl_layout_kind layout; /* SLUICE_LAYOUT */
     enum sl_timestamp_unit unit;
     enum sl_compression compression;
+    uint32_t zstd_level;          /* SMALL; 0: 3 */
+    bool is_half;                 /* layout lake: vectors as FLOAT16 */
+    const struct sl_str *columns; /* names; none: all */
+    uint32_t column_count;
+    struct sl_time_span created, updated; /* other objects are left out */
+    uint64_t file_bytes;    /* about so many bytes, uncompressed, in a file; 0: no wish */
     bool is_json_annotated; /* SLUICE_JSON_ANNOTATION */
     bool is_manifest;       /* SLUICE_MANIFEST */
 };
@@ -76,9 +96,10 @@ struct sl_export_request {
     bool (*is_visible)(void *arg, struct sl_str class_name);
     void *visible_arg;
 };
-/* What the members of `config` choose, over what the settings say: SL_EINVAL names the member. NULL
- * and null choose nothing. */
-sl_rc sl_export_choose(struct sl_export_settings *settings, const json_t *config,
+/* What the members of `config` choose, over what settings and request say: SL_EINVAL names the
+ * member. NULL and null choose nothing. Texts are views of config, lists lie in the arena. */
+sl_rc sl_export_choose(const json_t *config, struct sl_arena *arena,
+                       struct sl_export_settings *settings, struct sl_export_request *request,
                        struct sl_err *err);
 /* Backend and settings of a destination that is given as a place: a folder, "s3://bucket/path",
  * "gs://...", "az://...". Views of it. SL_EINVAL: another scheme, no bucket. */

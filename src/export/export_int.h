@@ -84,6 +84,7 @@ struct sli_job {
     /* Counters; any thread. */
     _Atomic uint32_t next_range, ranges_done, files_done;
     _Atomic uint64_t rows, raw_bytes, sent_bytes, file_bytes, nonfinite, nulled;
+    _Atomic uint64_t passed; /* objects outside of the times that were asked for */
     _Atomic int64_t first_byte_ns, sync_ns;
     struct sl_cancel cancel; /* stops ranges: first error, user, shutdown */
     /* Under mu (leaf). */
@@ -140,6 +141,11 @@ sl_rc sli_open(struct sl_exports *ex, struct sl_str place, struct sl_cancel *can
 /* select.c: classes of the request, without duplicates; unknown names kept. */
 sl_rc sli_select(struct sl_source *src, const struct sl_export_request *request,
                  struct sli_job *job, struct sl_err *err);
+/* choices.c */
+const char *sli_compression_name(enum sl_compression c);
+int sli_zstd_level(const struct sl_export_settings *s); /* of all columns */
+bool sli_is_narrow(const struct sl_export_settings *s); /* objects are left out by time */
+bool sli_is_within(const struct sl_export_settings *s, const struct sl_object *obj);
 /* plan.c */
 sl_rc sli_plan(struct sli_job *job, const struct sl_export_request *request, struct sl_err *err);
 void sli_plan_json(const struct sli_job *job, struct sl_buf *out);
@@ -150,8 +156,9 @@ struct sli_range_outcome {
     bool has_file; /* it had rows */
     bool is_scan;  /* a failure was one of reading, not of writing */
 };
-sl_rc sli_layout_open(const struct sli_job *job, uint32_t shard_idx, struct sl_layout **ret,
-                      struct sl_err *err);
+/* is_met: one per column of the settings, set when the class has it; or NULL. */
+sl_rc sli_layout_open(const struct sli_job *job, uint32_t shard_idx, bool *is_met,
+                      struct sl_layout **ret, struct sl_err *err);
 sl_rc sli_range_run(struct sli_job *job, const struct sli_range *range,
                     struct sli_range_outcome *ret, struct sl_err *err);
 /* runner.c: what one worker's writer and the part buffers may take of `memory_bytes`. */

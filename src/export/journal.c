@@ -54,7 +54,7 @@ static void add_record(const struct sli_job *job, const char *state, bool is_fin
     }
     sl_json_arr_end(&w);
     sl_json_key(&w, "compression");
-    sl_json_text(&w, settings->compression == SL_COMPRESSION_SMALL ? "small" : "fast");
+    sl_json_text(&w, sli_compression_name(settings->compression));
     sl_json_key(&w, "freeze");
     sl_json_str(&w, job->freeze_name);
     sl_json_key(&w, "isFinal");

@@ -10,9 +10,11 @@
 #include <ctype.h>
 #include <stdlib.h>
 
-#define OBJECTS_MIN   50000  /* fewer in a range: one more file gains nothing */
-#define OBJECTS_MAX   500000 /* more in a range: files loaders refuse */
-#define FILE_NAME_MAX 255    /* of every file system we know */
+#define OBJECTS_MIN     50000  /* fewer in a range: one more file gains nothing */
+#define OBJECTS_MAX     500000 /* more in a range: files loaders refuse */
+#define FILE_NAME_MAX   255    /* of every file system we know */
+#define SAMPLED_OBJECTS 100    /* of a shard, to tell the size of its files */
+#define ROW_BYTES       32     /* id and times */
 
 uint32_t sli_range_count(uint64_t objects, uint32_t parallelism)
 {
@@ -96,11 +98,45 @@ static sl_rc list_shards(struct sli_job *job, const struct sl_export_request *re
     return SL_OK;
 }
 
+/* Bytes of a shard's rows, by its first objects. */
+static sl_rc estimate_bytes(struct sli_job *job, const struct sl_shard *shard, uint64_t *ret,
+                            struct sl_err *err)
+{
+    struct sl_range_key all = {.has_hi = false};
+    SL_AUTO_PTR(sl_cursor) cur = NULL;
+    uint64_t bytes = 0, count = 0;
+    SL_TRY(job->frozen->ops->cursor(job->frozen, shard, &all, &cur, err));
+    while (count < SAMPLED_OBJECTS) {
+        const struct sl_object *obj = NULL;
+        sl_rc rc = sl_cursor_next(cur, &obj, err);
+        if (rc == SL_END) {
+            break;
+        }
+        SL_TRY(rc);
+        bytes += obj->vector.len + obj->properties.len + ROW_BYTES;
+        for (uint32_t i = 0; i < obj->named_count; i++) {
+            bytes += obj->named[i].floats.len;
+        }
+        for (uint32_t i = 0; i < obj->multi_count; i++) {
+            bytes += obj->multi[i].body.len;
+        }
+        count++;
+    }
+    *ret = count == 0 ? 0 : bytes / count * shard->object_count;
+    return SL_OK;
+}
+
 static sl_rc add_ranges(struct sli_job *job, uint32_t shard_idx, uint32_t *cap, struct sl_err *err)
 {
     struct sli_shard_job *s = &job->shards[shard_idx];
     struct sl_range_key *keys = NULL;
     uint32_t want = sli_range_count(s->shard.object_count, job->parallelism);
+    if (job->settings.file_bytes > 0) {
+        uint64_t bytes = 0;
+        SL_TRY(estimate_bytes(job, &s->shard, &bytes, err));
+        uint64_t files = (bytes + job->settings.file_bytes - 1) / job->settings.file_bytes;
+        want = (uint32_t)SL_MIN(SL_MAX(files, (uint64_t)want), (uint64_t)1000000);
+    }
     SL_TRY(job->frozen->ops->split(job->frozen, &s->shard, want, &job->arena, &keys,
                                    &s->range_count, err));
     if (job->range_count + s->range_count > *cap) {
@@ -236,10 +272,35 @@ static sl_rc check_names(const struct sli_job *job, struct sl_err *err)
     return SL_OK;
 }
 
+/* A column that no class has is a mistake, and would be missed only when the files are read. */
+static sl_rc check_columns(struct sli_job *job, struct sl_err *err)
+{
+    uint32_t count = job->settings.column_count;
+    bool *is_met = sl_arena_array(&job->arena, bool, (size_t)count + 1);
+    if (is_met == NULL) {
+        return SL_NOMEM(err);
+    }
+    for (uint32_t i = 0; i < job->shard_count && count > 0; i++) {
+        SL_AUTO_PTR(sl_layout) layout = NULL;
+        if (i == 0 ||
+            !sl_str_eq(job->shards[i].shard.class_name, job->shards[i - 1].shard.class_name)) {
+            SL_TRY(sli_layout_open(job, i, is_met, &layout, err));
+        }
+    }
+    for (uint32_t i = 0; i < count && job->shard_count > 0; i++) {
+        if (!is_met[i] && !sl_str_is(job->settings.columns[i], "id")) {
+            return SL_FAIL(err, SL_EINVAL, "config.columns: no exported collection has \"%.*s\"",
+                           SL_STR_ARG(job->settings.columns[i]));
+        }
+    }
+    return SL_OK;
+}
+
 sl_rc sli_plan(struct sli_job *job, const struct sl_export_request *request, struct sl_err *err)
 {
     uint32_t cap = 0;
     SL_TRY(list_shards(job, request, err));
+    SL_TRY(check_columns(job, err));
     for (uint32_t i = 0; i < job->shard_count; i++) {
         if (job->shards[i].shard.skip_reason.len == 0) {
             SL_TRY(add_ranges(job, i, &cap, err));

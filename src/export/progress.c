@@ -174,7 +174,7 @@ void sli_status_reply(struct sli_job *job, struct sl_buf *out)
         sl_json_time_ms(&w, end.finished_ns);
         add_pair(&w, "error", sl_str_from(end.error));
     } else {
-        add_eta(job, rows, &w);
+        add_eta(job, rows + atomic_load_explicit(&job->passed, memory_order_relaxed), &w);
     }
     sl_json_key(&w, "id");
     sl_json_str(&w, job->id);
@@ -186,7 +186,8 @@ void sli_status_reply(struct sli_job *job, struct sl_buf *out)
     sl_json_key(&w, "path");
     sl_json_str(&w, job->place);
     sl_json_key(&w, "percent");
-    double share = total == 0 ? (end.is_done ? 1 : 0) : (double)rows / (double)total;
+    uint64_t read = rows + atomic_load_explicit(&job->passed, memory_order_relaxed);
+    double share = total == 0 ? (end.is_done ? 1 : 0) : (double)read / (double)total;
     sl_json_f64(&w, (double)(int64_t)(share * 1000) / 10);
     if (job->shard_count > 0 && end.state != SL_EXPORT_CANCELED) {
         sl_json_key(&w, "shardStatus");

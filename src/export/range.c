@@ -23,9 +23,15 @@ static sl_rc open_writer(struct sli_job *job, const struct sli_range *range,
                                     .is_sha256 = job->settings.is_manifest};
     struct sl_sink *sink = NULL;
     SL_TRY(sl_stream_open(job->backend, sl_buf_str(&key), &stream, &sink, err));
-    bool is_small = job->settings.compression == SL_COMPRESSION_SMALL;
-    struct sl_pq_opts opts = {.zstd_level = is_small ? 3 : 1,
-                              .is_huffman_off = is_small,
+    static const enum sl_pq_compression how[] = {[SL_COMPRESSION_FAST] = SL_PQ_BY_ZSTD,
+                                                 [SL_COMPRESSION_SMALL] = SL_PQ_BY_ZSTD,
+                                                 [SL_COMPRESSION_SNAPPY] = SL_PQ_BY_SNAPPY,
+                                                 [SL_COMPRESSION_LZ4_RAW] = SL_PQ_BY_LZ4_RAW,
+                                                 [SL_COMPRESSION_NONE] = SL_PQ_BY_NONE};
+    bool is_fast = job->settings.compression == SL_COMPRESSION_FAST;
+    struct sl_pq_opts opts = {.compression = how[job->settings.compression],
+                              .zstd_level = is_fast ? 1 : sli_zstd_level(&job->settings),
+                              .is_huffman_off = !is_fast,
                               .group_bytes = job->group_bytes,
                               .group_rows = ROW_GROUP_ROWS,
                               .raw_bytes = &job->raw_bytes};
@@ -114,6 +120,7 @@ static sl_rc copy_rows(struct sli_job *job, const struct sli_range *range, struc
     struct sli_shard_job *shard = &job->shards[range->shard_idx];
     struct sli_file *file = &job->files[range - job->ranges];
     uint64_t pending = 0;
+    bool is_narrow = sli_is_narrow(&job->settings);
     for (;;) {
         const struct sl_object *obj = NULL;
         if (SL_UNLIKELY(sl_cancel_is_set(&job->cancel))) {
@@ -127,6 +134,10 @@ static sl_rc copy_rows(struct sli_job *job, const struct sli_range *range, struc
         if (SL_UNLIKELY(rc != SL_OK)) {
             *ret_is_scan = true;
             return rc;
+        }
+        if (is_narrow && !sli_is_within(&job->settings, obj)) {
+            atomic_fetch_add_explicit(&job->passed, 1, memory_order_relaxed);
+            continue;
         }
         if (SL_UNLIKELY(*w == NULL)) {
             SL_TRY(open_writer(job, range, layout, w, err));
@@ -149,13 +160,17 @@ static void count_tally(struct sli_job *job, const struct sl_layout *layout)
     atomic_fetch_add_explicit(&job->nulled, tally.nulled, memory_order_relaxed);
 }
 
-sl_rc sli_layout_open(const struct sli_job *job, uint32_t shard_idx, struct sl_layout **ret,
-                      struct sl_err *err)
+sl_rc sli_layout_open(const struct sli_job *job, uint32_t shard_idx, bool *is_met,
+                      struct sl_layout **ret, struct sl_err *err)
 {
     const struct sli_shard_job *s = &job->shards[shard_idx];
     struct sl_layout_opts opts = {.kind = job->settings.layout,
                                   .unit = job->settings.unit,
                                   .is_json_annotated = job->settings.is_json_annotated,
+                                  .is_half = job->settings.is_half,
+                                  .columns = job->settings.columns,
+                                  .column_count = job->settings.column_count,
+                                  .is_met = is_met,
                                   .class_json = s->class_json};
     sl_rc rc = sl_layout_open(&opts, ret, err);
     if (rc == SL_ECORRUPT) {
@@ -172,7 +187,7 @@ sl_rc sli_range_run(struct sli_job *job, const struct sli_range *range,
     SL_AUTO_PTR(sl_cursor) cur = NULL;
     SL_AUTO_PTR(sl_pq_writer) w = NULL;
     *ret = (struct sli_range_outcome){.is_scan = true};
-    SL_TRY(sli_layout_open(job, range->shard_idx, &layout, err));
+    SL_TRY(sli_layout_open(job, range->shard_idx, NULL, &layout, err));
     SL_TRY(job->frozen->ops->cursor(job->frozen, &job->shards[range->shard_idx].shard, &range->key,
                                     &cur, err));
     ret->is_scan = false;

@@ -164,7 +164,8 @@ static void run_workers(struct sli_job *job)
 /* All ranges have their receipts? The counters must agree with what the frozen view promised. */
 static void check_counts(struct sli_job *job)
 {
-    uint64_t rows = atomic_load_explicit(&job->rows, memory_order_relaxed);
+    uint64_t rows = atomic_load_explicit(&job->rows, memory_order_relaxed) +
+                    atomic_load_explicit(&job->passed, memory_order_relaxed);
     struct sl_err err = {0};
     if (sl_cancel_is_set(&job->cancel)) {
         return;
@@ -173,9 +174,8 @@ static void check_counts(struct sli_job *job)
         sl_rc rc = SL_FAIL(&err, SL_EINTERNAL, "not every range was written");
         sli_job_fail(job, UINT32_MAX, &err, rc);
     } else if (!job->is_total_estimated && rows != job->objects_total) {
-        sl_rc rc =
-            SL_FAIL(&err, SL_ECORRUPT, "%llu rows were written, the store counts %llu objects",
-                    (unsigned long long)rows, (unsigned long long)job->objects_total);
+        sl_rc rc = SL_FAIL(&err, SL_ECORRUPT, "%llu objects were read, the store counts %llu",
+                           (unsigned long long)rows, (unsigned long long)job->objects_total);
         sli_job_fail(job, UINT32_MAX, &err, rc);
     }
 }
@@ -283,9 +283,9 @@ static sl_rc writer_bytes(const struct sli_job *job, uint64_t *ret, struct sl_er
         bool is_seen = i > 0 && sl_str_eq(job->shards[i].shard.class_name,
                                           job->shards[i - 1].shard.class_name);
         if (!is_seen) {
-            struct sl_pq_opts opts = {0};
+            struct sl_pq_opts opts = {.zstd_level = sli_zstd_level(&job->settings)};
             SL_AUTO_PTR(sl_layout) layout = NULL;
-            SL_TRY(sli_layout_open(job, i, &layout, err));
+            SL_TRY(sli_layout_open(job, i, NULL, &layout, err));
             sl_layout_schema(layout, &opts);
             *ret = SL_MAX(*ret, sl_pq_memory_bound(&opts));
         }

@@ -158,6 +158,23 @@ static sl_rc check_request(struct sl_exports *ex, const struct sl_export_setting
     return SL_OK;
 }
 
+static sl_rc keep_columns(struct sli_job *job, struct sl_err *err)
+{
+    uint32_t count = job->settings.column_count;
+    struct sl_str *copy = sl_arena_array(&job->arena, struct sl_str, (size_t)count + 1);
+    if (copy == NULL) {
+        return SL_NOMEM(err);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        copy[i] = sl_arena_str(&job->arena, job->settings.columns[i]);
+        if (copy[i].ptr == NULL) {
+            return SL_NOMEM(err);
+        }
+    }
+    job->settings.columns = copy;
+    return SL_OK;
+}
+
 /* Everything the job keeps of the request, copied into its arena. */
 static sl_rc fill_job(struct sli_job *job, const struct sl_export_settings *settings,
                       const struct sl_export_request *request, struct sl_err *err)
@@ -168,6 +185,7 @@ static sl_rc fill_job(struct sli_job *job, const struct sl_export_settings *sett
     job->id = sl_arena_str(&job->arena, request->id);
     job->backend_name = sl_arena_str(&job->arena, request->backend);
     job->settings = *settings;
+    SL_TRY(keep_columns(job, err));
     job->settings.unit = sl_layout_unit(settings->layout, settings->unit);
     job->settings.path = sl_arena_str(&job->arena, settings->path);
     job->settings.store_path = sl_arena_str(&job->arena, settings->store_path);

@@ -35,6 +35,22 @@ sl_rc sli_time_of(const struct sl_layout *l, int64_t ms, int64_t *ret, struct sl
     return SL_OK;
 }
 
+bool sli_is_wanted(const struct sl_layout *l, struct sl_str name)
+{
+    bool is_wanted = l->opts.column_count == 0;
+    for (uint32_t i = 0; i < l->opts.column_count; i++) {
+        struct sl_str wanted = l->opts.columns[i];
+        bool is_it = sl_str_eq(wanted, name);
+        bool is_inside = wanted.len > name.len && wanted.ptr[name.len] == '.' &&
+                         memcmp(wanted.ptr, name.ptr, name.len) == 0;
+        if (is_it && l->opts.is_met != NULL) {
+            l->opts.is_met[i] = true;
+        }
+        is_wanted |= is_it || is_inside;
+    }
+    return is_wanted;
+}
+
 bool sli_has_properties(const struct sl_object *obj)
 {
     return obj->properties.len > 0 && !sl_str_is(sl_bytes_str(obj->properties), "null");
@@ -53,6 +69,8 @@ sl_rc sl_layout_open(const struct sl_layout_opts *opts, struct sl_layout **ret, 
         SL_TRY(sli_lake_open(l, opts->class_json, err));
     }
     l->opts.class_json = SL_STR("");
+    l->opts.columns = NULL;
+    l->opts.is_met = NULL;
     *ret = sl_move(&l);
     return SL_OK;
 }
@@ -61,6 +79,7 @@ void sl_layout_close(struct sl_layout *l)
 {
     if (l != NULL) {
         sl_buf_fini(&l->scratch);
+        sl_buf_fini(&l->half);
         sl_arena_fini(&l->arena);
         sl_free(l);
     }
@@ -70,7 +89,7 @@ void sl_layout_schema(const struct sl_layout *l, struct sl_pq_opts *opts)
 {
     bool is_lake = l->opts.kind == SL_LAYOUT_LAKE;
     opts->nodes = is_lake ? l->lake.nodes : l->weaviate;
-    opts->node_count = is_lake ? l->lake.node_count : SL_COUNT_OF(l->weaviate);
+    opts->node_count = is_lake ? l->lake.node_count : l->weaviate_count;
     opts->sorted_column = 0; /* id */
 }
 

@@ -18,9 +18,14 @@ const char *sl_timestamp_unit_name(enum sl_timestamp_unit u); /* "ns" ... */
 
 struct sl_layout_opts {
     enum sl_layout_kind kind;
-    enum sl_timestamp_unit unit; /* of creation_time and update_time; not AUTO */
-    bool is_json_annotated;      /* weaviate: columns of JSON text say so */
-    struct sl_str class_json;    /* lake: models.Class; empty: no properties, no named vectors */
+    enum sl_timestamp_unit unit;  /* of creation_time and update_time; not AUTO */
+    bool is_json_annotated;       /* weaviate: columns of JSON text say so */
+    bool is_half;                 /* lake: vectors as FLOAT16, rounded to nearest */
+    const struct sl_str *columns; /* those wanted, by name, "properties.x" one of a group; id always
+                                     is; none: all */
+    uint32_t column_count;
+    bool *is_met;             /* one per wanted column, set when the schema has it; may be NULL */
+    struct sl_str class_json; /* lake: models.Class; empty: no properties, no named vectors */
 };
 
 struct sl_layout;

@@ -36,22 +36,26 @@ struct sli_vector_column {
 struct sli_lake {
     struct sl_pq_node *nodes;
     uint32_t node_count, node_cap, column_count;
-    uint32_t vector_column, json_column;
+    uint32_t created_column, updated_column, vector_column, json_column;
     struct sli_vector_column *named, *multi; /* by name bytes */
     uint32_t named_count, multi_count;
     struct sli_field properties; /* an object; no fields: the class has none */
 };
 struct sl_layout {
-    struct sl_layout_opts opts; /* class_json is not kept */
+    struct sl_layout_opts opts; /* class_json and columns are not kept */
     struct sl_arena arena;
-    struct sl_buf scratch;
+    struct sl_buf scratch, half;
+    bool is_refused; /* memory, for a vector of halves */
     struct sl_layout_tally tally;
     struct sl_pq_node weaviate[7];
+    uint32_t weaviate_count, at[7]; /* column of each of the seven, or SL_PQ_NOWHERE */
     struct sli_lake lake;
 };
 
 /* Milliseconds in the unit of the options; never clamps: SL_ECORRUPT says that it does not fit. */
 sl_rc sli_time_of(const struct sl_layout *l, int64_t ms, int64_t *ret, struct sl_err *err);
+/* Is the column of this name wanted, alone or by some of its members? */
+bool sli_is_wanted(const struct sl_layout *l, struct sl_str name);
 bool sli_has_properties(const struct sl_object *obj); /* not empty, not `null` */
 
 /* ---- weaviate.c ---- */

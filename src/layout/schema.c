@@ -93,14 +93,19 @@ static void add_leaf(struct schema *s, struct sl_str name, struct sl_pq_node nod
 static void add_floats(struct schema *s, struct sl_str name, enum sl_pq_repetition repetition,
                        uint32_t levels)
 {
+    static const struct sl_pq_node single = {
+        .type = SL_PQ_FLOAT, .stats = SL_PQ_STATS_NULLS, .profile = SL_PQ_SPLIT};
+    static const struct sl_pq_node half = {.type = SL_PQ_FIXED, /* split is for FLOAT and DOUBLE */
+                                           .type_len = 2,
+                                           .annotation = SL_PQ_FLOAT16,
+                                           .stats = SL_PQ_STATS_NULLS,
+                                           .profile = SL_PQ_ZSTD_HUFFMAN};
     enter(s, name, GROUP(repetition, SL_PQ_LIST, 1));
     enter(s, SL_STR("list"), GROUP(SL_PQ_REPEATED, SL_PQ_NONE, 1));
     if (levels > 1) {
         add_floats(s, SL_STR("element"), SL_PQ_REQUIRED, levels - 1);
     } else {
-        add_leaf(s, SL_STR("element"),
-                 (struct sl_pq_node){
-                     .type = SL_PQ_FLOAT, .stats = SL_PQ_STATS_NULLS, .profile = SL_PQ_SPLIT});
+        add_leaf(s, SL_STR("element"), s->l->opts.is_half ? half : single);
     }
     leave(s, SL_STR("list"), SL_PQ_REPEATED);
     leave(s, name, repetition);
@@ -171,10 +176,12 @@ static void add_vectors(struct schema *s, json_t *configs, bool is_multi)
         qsort(list, count, sizeof(*list), by_name);
     }
     for (uint32_t i = 0; i < count; i++) {
-        list[i].column = l->lake.column_count;
         struct sl_str name =
             free_name(s, names, i, is_multi ? "multi_vector_" : "vector_", list[i].name);
-        add_floats(s, name, SL_PQ_OPTIONAL, is_multi ? 2 : 1);
+        list[i].column = sli_is_wanted(l, name) ? l->lake.column_count : SL_PQ_NOWHERE;
+        if (list[i].column != SL_PQ_NOWHERE) {
+            add_floats(s, name, SL_PQ_OPTIONAL, is_multi ? 2 : 1);
+        }
     }
     *(is_multi ? &l->lake.multi : &l->lake.named) = list;
     *(is_multi ? &l->lake.multi_count : &l->lake.named_count) = count;
@@ -342,20 +349,57 @@ static void add_fields(struct schema *s, struct sli_field *of, json_t *propertie
 static const enum sl_pq_annotation time_notes[] = {
     [SL_UNIT_NS] = SL_PQ_TIME_NS, [SL_UNIT_US] = SL_PQ_TIME_US, [SL_UNIT_MS] = SL_PQ_TIME_MS};
 
+static uint32_t add_wanted(struct schema *s, struct sl_str name, struct sl_pq_node node)
+{
+    uint32_t column = s->l->lake.column_count;
+    if (!sli_is_wanted(s->l, name)) {
+        return SL_PQ_NOWHERE;
+    }
+    add_leaf(s, name, node);
+    return column;
+}
+
+/* All, when the whole group is wanted; else those named, in the order of the class. */
+static json_t *wanted_properties(struct schema *s, json_t *all)
+{
+    json_t *wanted = json_array(), *property = NULL;
+    size_t i = 0;
+    bool is_whole = s->l->opts.column_count == 0;
+    for (uint32_t c = 0; c < s->l->opts.column_count; c++) {
+        is_whole |= sl_str_is(s->l->opts.columns[c], "properties");
+    }
+    (void)sli_is_wanted(s->l, SL_STR("properties")); /* met */
+    json_array_foreach(all, i, property)
+    {
+        SL_AUTO(sl_buf) path = SL_BUF_EMPTY;
+        const char *name = json_string_value(json_object_get(property, "name"));
+        sl_buf_addf(&path, "properties.%s", name == NULL ? "" : name);
+        bool is_named = sli_is_wanted(s->l, sl_buf_str(&path));
+        if (is_whole || is_named) {
+            s->is_failed |= json_array_append(wanted, property) != 0;
+        }
+        s->is_failed |= path.is_failed;
+    }
+    return wanted;
+}
+
 static void add_columns(struct schema *s, json_t *class)
 {
     struct sli_lake *lake = &s->l->lake;
     struct sl_pq_node time = {.type = SL_PQ_INT64, .annotation = time_notes[s->l->opts.unit]};
-    json_t *properties = json_object_get(class, "properties");
     struct sl_pq_node json = leaves[SLI_JSON];
     json.repetition = SL_PQ_OPTIONAL;
     add_leaf(s, SL_STR("id"), leaves[SLI_UUID]);
-    add_leaf(s, SL_STR("creation_time"), time);
-    add_leaf(s, SL_STR("update_time"), time);
-    lake->vector_column = lake->column_count;
-    add_floats(s, SL_STR("vector"), SL_PQ_OPTIONAL, 1);
+    lake->created_column = add_wanted(s, SL_STR("creation_time"), time);
+    lake->updated_column = add_wanted(s, SL_STR("update_time"), time);
+    lake->vector_column = SL_PQ_NOWHERE;
+    if (sli_is_wanted(s->l, SL_STR("vector"))) {
+        lake->vector_column = lake->column_count;
+        add_floats(s, SL_STR("vector"), SL_PQ_OPTIONAL, 1);
+    }
     add_vectors(s, json_object_get(class, "vectorConfig"), false);
     add_vectors(s, json_object_get(class, "vectorConfig"), true);
+    json_t *properties = wanted_properties(s, json_object_get(class, "properties"));
     if (json_array_size(properties) > 0) {
         lake->properties.kind = SLI_OBJECT;
         lake->properties.first_column = lake->column_count;
@@ -365,8 +409,8 @@ static void add_columns(struct schema *s, json_t *class)
         leave(s, SL_STR("properties"), SL_PQ_OPTIONAL);
         lake->properties.end_column = lake->column_count;
     }
-    lake->json_column = lake->column_count;
-    add_leaf(s, SL_STR("properties_json"), json);
+    json_decref(properties);
+    lake->json_column = add_wanted(s, SL_STR("properties_json"), json);
 }
 
 sl_rc sli_lake_open(struct sl_layout *l, struct sl_str class_json, struct sl_err *err)

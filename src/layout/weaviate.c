@@ -26,9 +26,16 @@ _Static_assert(SL_COUNT_OF(columns) == SL_COUNT_OF(((struct sl_layout *)NULL)->w
 
 void sli_weaviate_open(struct sl_layout *l)
 {
-    memcpy(l->weaviate, columns, sizeof(columns));
-    for (uint32_t i = NAMED; l->opts.is_json_annotated && i <= PROPERTIES; i++) {
-        l->weaviate[i].annotation = SL_PQ_JSON;
+    for (uint32_t i = 0; i < COLUMN_COUNT; i++) {
+        bool is_wanted = sli_is_wanted(l, sl_str_from(columns[i].name)) || i == ID;
+        l->at[i] = is_wanted ? l->weaviate_count : SL_PQ_NOWHERE;
+        if (is_wanted) {
+            struct sl_pq_node *node = &l->weaviate[l->weaviate_count++];
+            *node = columns[i];
+            if (l->opts.is_json_annotated && i >= NAMED) {
+                node->annotation = SL_PQ_JSON;
+            }
+        }
     }
 }
 
@@ -54,19 +61,20 @@ static char *put_floats(char *at, struct sl_bytes floats, uint64_t *nonfinite)
     return at + sl_f32_array_format(floats.ptr, (uint32_t)(floats.len / 4), at, nonfinite);
 }
 
-static void put_named(struct sl_pq_writer *w, const struct sl_object *obj, uint64_t *nonfinite)
+static void put_named(struct sl_pq_writer *w, uint32_t col, const struct sl_object *obj,
+                      uint64_t *nonfinite)
 {
     if (obj->named_count == 0) {
-        sl_pq_put_null(w, NAMED);
+        sl_pq_put_null(w, col);
         return;
     }
     size_t max = 2;
     for (uint32_t i = 0; i < obj->named_count; i++) {
         max += obj->named[i].name.len + 4 + SL_F32_ARRAY_MAX(obj->named[i].floats.len / 4);
     }
-    char *start = (char *)sl_pq_reserve(w, NAMED, max);
+    char *start = (char *)sl_pq_reserve(w, col, max);
     if (start == NULL) {
-        return; /* sticky in the writer */
+        return; /* not wanted, or a failure that is sticky in the writer */
     }
     char *at = start;
     *at++ = '{';
@@ -75,7 +83,7 @@ static void put_named(struct sl_pq_writer *w, const struct sl_object *obj, uint6
         at = put_floats(at, obj->named[i].floats, nonfinite);
     }
     *at++ = '}';
-    sl_pq_put_reserved(w, NAMED, (size_t)(at - start));
+    sl_pq_put_reserved(w, col, (size_t)(at - start));
 }
 
 static sl_rc put_rows(const struct sl_multi_vector *mv, struct sl_buf *scratch, char **at,
@@ -95,11 +103,11 @@ static sl_rc put_rows(const struct sl_multi_vector *mv, struct sl_buf *scratch, 
     return SL_OK;
 }
 
-static sl_rc put_multi(struct sl_pq_writer *w, const struct sl_object *obj, struct sl_buf *scratch,
-                       uint64_t *nonfinite, struct sl_err *err)
+static sl_rc put_multi(struct sl_pq_writer *w, uint32_t col, const struct sl_object *obj,
+                       struct sl_buf *scratch, uint64_t *nonfinite, struct sl_err *err)
 {
     if (obj->multi_count == 0) {
-        sl_pq_put_null(w, MULTI);
+        sl_pq_put_null(w, col);
         return SL_OK;
     }
     /* A row needs its text, two brackets and a comma; its floats are at least 4 (old form 5) bytes.
@@ -109,7 +117,7 @@ static sl_rc put_multi(struct sl_pq_writer *w, const struct sl_object *obj, stru
         max += obj->multi[i].name.len + 6 + SL_F32_ARRAY_MAX(obj->multi[i].body.len / 4) +
                (size_t)obj->multi[i].row_count * 3;
     }
-    char *start = (char *)sl_pq_reserve(w, MULTI, max);
+    char *start = (char *)sl_pq_reserve(w, col, max);
     if (start == NULL) {
         return SL_OK;
     }
@@ -120,7 +128,7 @@ static sl_rc put_multi(struct sl_pq_writer *w, const struct sl_object *obj, stru
         SL_TRY(put_rows(&obj->multi[i], scratch, &at, nonfinite, err));
     }
     *at++ = '}';
-    sl_pq_put_reserved(w, MULTI, (size_t)(at - start));
+    sl_pq_put_reserved(w, col, (size_t)(at - start));
     return SL_OK;
 }
 
@@ -133,19 +141,19 @@ sl_rc sli_weaviate_put(struct sl_layout *l, struct sl_pq_writer *w, const struct
     SL_TRY(sli_time_of(l, obj->update_ms, &updated, err));
     sl_uuid_format(obj->uuid, id);
     sl_pq_put_bytes(w, ID, SL_BYTES(id, sizeof(id)));
-    sl_pq_put_i64(w, CREATED, created);
-    sl_pq_put_i64(w, UPDATED, updated);
+    sl_pq_put_i64(w, l->at[CREATED], created);
+    sl_pq_put_i64(w, l->at[UPDATED], updated);
     if (obj->vector.len > 0) {
-        sl_pq_put_bytes(w, VECTOR, obj->vector);
+        sl_pq_put_bytes(w, l->at[VECTOR], obj->vector);
     } else {
-        sl_pq_put_null(w, VECTOR);
+        sl_pq_put_null(w, l->at[VECTOR]);
     }
-    put_named(w, obj, &l->tally.nonfinite);
-    SL_TRY(put_multi(w, obj, &l->scratch, &l->tally.nonfinite, err));
+    put_named(w, l->at[NAMED], obj, &l->tally.nonfinite);
+    SL_TRY(put_multi(w, l->at[MULTI], obj, &l->scratch, &l->tally.nonfinite, err));
     if (sli_has_properties(obj)) {
-        sl_pq_put_bytes(w, PROPERTIES, obj->properties);
+        sl_pq_put_bytes(w, l->at[PROPERTIES], obj->properties);
     } else {
-        sl_pq_put_null(w, PROPERTIES);
+        sl_pq_put_null(w, l->at[PROPERTIES]);
     }
     return sl_pq_row_end(w, err);
 }

@@ -1,4 +1,4 @@
-/* Zstd: two contexts per writer, reused for every page. The only home of libzstd.
+/* Compression of pages. Zstd: two contexts per writer, reused for every page.
  *
  * Float bytes and float text gain nothing from matching, only from entropy coding: level -100 with
  * literals forced through Huffman is 2-3 times faster than level 1 at the same or a better size.
@@ -6,6 +6,8 @@
 #define ZSTD_STATIC_LINKING_ONLY
 #include "parquet/parquet_int.h"
 
+#include <lz4.h>
+#include <snappy-c.h>
 #include <stdatomic.h>
 #include <zstd.h>
 #include <zstd_errors.h>
@@ -14,6 +16,7 @@
 #define HUFFMAN_LEAST (32 * 1024)
 
 struct sli_codec {
+    enum sl_pq_compression how;
     ZSTD_CCtx *plain, *huffman; /* huffman is NULL when columns of that profile use plain */
     struct sl_buf split;        /* the page of sli_codec_split */
 };
@@ -123,6 +126,11 @@ sl_rc sli_codec_new(const struct sl_pq_opts *opts, struct sli_codec **ret, struc
     if (c == NULL) {
         return SL_NOMEM(err);
     }
+    c->how = opts->compression;
+    if (c->how != SL_PQ_BY_ZSTD) {
+        *ret = sl_move(&c);
+        return SL_OK;
+    }
     c->plain = open_context();
     if (c->plain == NULL) {
         return SL_NOMEM(err);
@@ -181,14 +189,55 @@ sl_rc sli_codec_split(struct sli_codec *c, struct sl_bytes levels, struct sl_byt
     return SL_OK;
 }
 
-size_t sli_codec_bound(size_t raw_len)
+size_t sli_codec_bound(enum sl_pq_compression how, size_t raw_len)
 {
+    switch (how) {
+    case SL_PQ_BY_SNAPPY:
+        return snappy_max_compressed_length(raw_len);
+    case SL_PQ_BY_LZ4_RAW: /* LZ4_compressBound, which takes an int */
+        return raw_len + raw_len / 255 + 16;
+    case SL_PQ_BY_NONE:
+        return raw_len;
+    case SL_PQ_BY_ZSTD:
+        break;
+    }
     return ZSTD_compressBound(raw_len);
+}
+
+size_t sli_codec_room(const struct sli_codec *c, size_t raw_len)
+{
+    return sli_codec_bound(c->how, raw_len);
+}
+
+/* false: the library refused, which it does beyond 2 GiB only. */
+static bool compress_otherwise(enum sl_pq_compression how, struct sl_bytes raw, uint8_t *out,
+                               size_t *ret_len)
+{
+    *ret_len = sli_codec_bound(how, raw.len);
+    if (how == SL_PQ_BY_SNAPPY) {
+        return snappy_compress((const char *)raw.ptr, raw.len, (char *)out, ret_len) == SNAPPY_OK;
+    }
+    if (how == SL_PQ_BY_LZ4_RAW) {
+        int len = raw.len > LZ4_MAX_INPUT_SIZE
+                      ? 0
+                      : LZ4_compress_default((const char *)raw.ptr, (char *)out, (int)raw.len,
+                                             (int)SL_MIN(*ret_len, (size_t)INT32_MAX));
+        *ret_len = (size_t)SL_MAX(len, 0);
+        return len > 0;
+    }
+    memcpy(out, raw.ptr, raw.len);
+    return true;
 }
 
 sl_rc sli_codec_compress(struct sli_codec *c, enum sl_pq_codec_profile profile, struct sl_bytes raw,
                          uint8_t *out, size_t *ret_len, struct sl_err *err)
 {
+    if (c->how != SL_PQ_BY_ZSTD) {
+        return compress_otherwise(c->how, raw, out, ret_len)
+                   ? SL_OK
+                   : SL_FAIL(err, SL_ETOOBIG,
+                             "a page of %zu bytes is too large for the compression", raw.len);
+    }
     /* Tables of Huffman codes cost more than they save in small pages. */
     bool is_huffman = profile != SL_PQ_ZSTD && c->huffman != NULL && raw.len >= HUFFMAN_LEAST;
     ZSTD_CCtx *ctx = is_huffman ? c->huffman : c->plain;

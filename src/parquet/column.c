@@ -372,7 +372,7 @@ sl_rc sli_column_close_page(struct sli_column *c, struct sli_codec *codec, struc
         return SL_FAIL(err, SL_ETOOBIG, "column %s: a page of %zu bytes; at most %d fit",
                        c->def->name, raw.len, SLI_PAGE_RAW_MAX);
     }
-    uint8_t *at = slab_room(c, sli_codec_bound(raw.len));
+    uint8_t *at = slab_room(c, sli_codec_room(codec, raw.len));
     struct sli_page *grown = sli_grow(c->pages, c->page_count, &c->page_cap, sizeof(*c->pages));
     if (at == NULL || grown == NULL) {
         return SL_NOMEM(err);
@@ -380,6 +380,10 @@ sl_rc sli_column_close_page(struct sli_column *c, struct sli_codec *codec, struc
     c->pages = grown;
     size_t stored = 0;
     SL_TRY(sli_codec_compress(codec, c->def->profile, raw, at, &stored, err));
+    if (stored > INT32_MAX) {
+        return SL_FAIL(err, SL_ETOOBIG, "column %s: a page of %zu bytes as stored; at most %d fit",
+                       c->def->name, stored, INT32_MAX);
+    }
     c->slab_last->used += stored;
     struct sli_page *page = &c->pages[c->page_count];
     page->payload = SL_BYTES(at, stored);

@@ -127,8 +127,12 @@ static void add_statistics(struct sli_thrift *t, const struct sli_column *c,
 }
 
 static void add_metadata(struct sli_thrift *t, const struct sli_column *c,
-                         const struct sli_chunk *chunk)
+                         const struct sli_chunk *chunk, enum sl_pq_compression how)
 {
+    static const int32_t codecs[] = {[SL_PQ_BY_ZSTD] = SLI_CODEC_ZSTD,
+                                     [SL_PQ_BY_SNAPPY] = SLI_CODEC_SNAPPY,
+                                     [SL_PQ_BY_LZ4_RAW] = SLI_CODEC_LZ4_RAW,
+                                     [SL_PQ_BY_NONE] = SLI_CODEC_NONE};
     sli_thrift_struct(t, 3);
     sli_thrift_i32(t, 1, physical[c->def->type]);
     sli_thrift_list(t, 2, SLI_T_I32, 2);
@@ -138,7 +142,7 @@ static void add_metadata(struct sli_thrift *t, const struct sli_column *c,
     for (uint32_t i = 0; i < c->depth; i++) {
         sli_thrift_binary(t, 0, SL_BYTES(c->path[i]->name, strlen(c->path[i]->name)));
     }
-    sli_thrift_i32(t, 4, SLI_CODEC_ZSTD);
+    sli_thrift_i32(t, 4, codecs[how]);
     sli_thrift_i64(t, 5, (int64_t)chunk->entry_count);
     sli_thrift_i64(t, 6, (int64_t)chunk->raw_size);
     sli_thrift_i64(t, 7, (int64_t)chunk->stored_size);
@@ -154,11 +158,11 @@ static void add_metadata(struct sli_thrift *t, const struct sli_column *c,
 }
 
 static void add_chunk(struct sli_thrift *t, const struct sli_column *c,
-                      const struct sli_chunk *chunk)
+                      const struct sli_chunk *chunk, enum sl_pq_compression how)
 {
     sli_thrift_struct(t, 0);
     sli_thrift_i64(t, 2, 0); /* file_offset: deprecated, must be 0 */
-    add_metadata(t, c, chunk);
+    add_metadata(t, c, chunk, how);
     sli_thrift_i64(t, 4, (int64_t)chunk->offset_index_at);
     sli_thrift_i32(t, 5, (int32_t)chunk->offset_index_len);
     if (chunk->column_index_len > 0) {
@@ -175,7 +179,7 @@ static void add_group(struct sli_thrift *t, const struct sli_footer_in *in, uint
     sli_thrift_list(t, 1, SLI_T_STRUCT, in->column_count);
     for (uint32_t i = 0; i < in->column_count; i++) {
         const struct sli_chunk *chunk = &in->columns[i].chunks[group];
-        add_chunk(t, &in->columns[i], chunk);
+        add_chunk(t, &in->columns[i], chunk, in->opts->compression);
         raw += chunk->raw_size;
         stored += chunk->stored_size;
     }

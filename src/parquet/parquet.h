@@ -63,10 +63,15 @@ struct sl_pq_node {
 /* Levels of one leaf stay below this. */
 #define SL_PQ_DEPTH_MAX 24
 
+/* A column that is not written: what is put there is dropped. */
+#define SL_PQ_NOWHERE UINT32_MAX
+enum sl_pq_compression { SL_PQ_BY_ZSTD, SL_PQ_BY_SNAPPY, SL_PQ_BY_LZ4_RAW, SL_PQ_BY_NONE };
+
 struct sl_pq_opts {
     const struct sl_pq_node *nodes; /* below the root; borrowed for the writer's life */
     uint32_t node_count;
-    int zstd_level;        /* for SL_PQ_ZSTD; 1 by default */
+    enum sl_pq_compression compression; /* profiles count with Zstd only */
+    int zstd_level;                     /* for SL_PQ_ZSTD; 1..22 */
     bool is_huffman_off;   /* Huffman-only columns use zstd_level too (compression=small) */
     uint64_t group_bytes;  /* raw bytes of a row group; 32-128 MiB */
     uint32_t group_rows;   /* <= 122,880 */
@@ -105,9 +110,9 @@ void sl_pq_put_null(struct sl_pq_writer *w, uint32_t col); /* the outermost opti
 /* An entry without a value: so many of the optional and repeated nodes above and of the column
  * itself are there (0 is sl_pq_put_null). */
 void sl_pq_put_absent(struct sl_pq_writer *w, uint32_t col, uint32_t defined);
-/* Room for a value of at most `max` bytes inside the open page, to be filled in place; NULL after a
- * failure (sticky): memory refused, or SL_ETOOBIG above 2 GiB - 64 KiB less levels and length.
- * Then sl_pq_put_reserved tells its real length. */
+/* Room for a value of at most `max` bytes inside the open page, to be filled in place; NULL for
+ * SL_PQ_NOWHERE and after a failure (sticky): memory refused, or SL_ETOOBIG above 2 GiB - 64 KiB
+ * less levels and length. Then sl_pq_put_reserved tells its real length. */
 uint8_t *sl_pq_reserve(struct sl_pq_writer *w, uint32_t col, size_t max);
 void sl_pq_put_reserved(struct sl_pq_writer *w, uint32_t col, size_t len);
 /* Every column got the entries of exactly one row since the last call. Closes full pages and the

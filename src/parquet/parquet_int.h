@@ -66,7 +66,12 @@ enum {
     SLI_TYPE_FIXED = 7,
 };
 enum { SLI_ENCODING_PLAIN = 0, SLI_ENCODING_RLE = 3, SLI_ENCODING_SPLIT = 9 };
-enum { SLI_CODEC_ZSTD = 6 };
+enum {
+    SLI_CODEC_NONE = 0,
+    SLI_CODEC_SNAPPY = 1,
+    SLI_CODEC_ZSTD = 6,
+    SLI_CODEC_LZ4_RAW = 7,
+};
 enum {
     SLI_CONVERTED_UTF8 = 0,
     SLI_CONVERTED_LIST = 3,
@@ -103,17 +108,21 @@ void sli_levels_write(const struct sli_run *runs, uint32_t run_count, bool is_re
 /* Room for levels in front of a page's values: what a flat page needs at most. */
 #define SLI_LEVELS_ROOM (4 + 5 + SLI_PAGE_ROWS_MAX / 8 + 1)
 
-/* ---- codec.c: the only home of libzstd ---- */
+/* ---- codec.c ---- */
 struct sli_codec;
 /* A context at level 3 and below with 1 MiB pages; ZSTD_sizeof_CCtx says 1.3 MiB. */
 #define SLI_CODEC_BYTES (2u << 20)
+/* The same at level 22. */
+#define SLI_CODEC_BYTES_HIGH (24u << 20)
 sl_rc sli_codec_new(const struct sl_pq_opts *opts, struct sli_codec **ret, struct sl_err *err);
 void sli_codec_free(struct sli_codec *c);
-size_t sli_codec_bound(size_t raw_len); /* room sli_codec_compress needs */
+size_t sli_codec_bound(enum sl_pq_compression how,
+                       size_t raw_len); /* room sli_codec_compress needs */
 /* Levels, then the floats split into their four byte planes; valid until the next call. */
 sl_rc sli_codec_split(struct sli_codec *c, struct sl_bytes levels, struct sl_bytes floats,
                       struct sl_bytes *ret, struct sl_err *err);
 /* One frame with its content size; SL_EINTERNAL when zstd fails. out has sli_codec_bound bytes. */
+size_t sli_codec_room(const struct sli_codec *c, size_t raw_len); /* the same, of this codec */
 sl_rc sli_codec_compress(struct sli_codec *c, enum sl_pq_codec_profile profile, struct sl_bytes raw,
                          uint8_t *out, size_t *ret_len, struct sl_err *err);
 

@@ -9,8 +9,6 @@
 #include <snappy-c.h>
 #include <zstd.h>
 
-enum { NONE = 0, SNAPPY = 1, LZ4_RAW = 7 };
-
 static const char *const names[] = {"none",   "Snappy",       "gzip", "LZO",
                                     "Brotli", "LZ4 (Hadoop)", "Zstd", "LZ4_RAW"};
 
@@ -33,7 +31,8 @@ static void free_for_zstd(void *opaque, void *ptr)
 
 sl_rc sli_uncompress_new(int32_t codec, struct sli_uncompress **ret, struct sl_err *err)
 {
-    if (codec != NONE && codec != SNAPPY && codec != SLI_CODEC_ZSTD && codec != LZ4_RAW) {
+    if (codec != SLI_CODEC_NONE && codec != SLI_CODEC_SNAPPY && codec != SLI_CODEC_ZSTD &&
+        codec != SLI_CODEC_LZ4_RAW) {
         return codec >= 0 && (size_t)codec < SL_COUNT_OF(names)
                    ? SL_FAIL(err, SL_EUNSUPPORTED, "compression %s is not read", names[codec])
                    : SL_FAIL(err, SL_ECORRUPT, "compression %d is unknown", codec);
@@ -65,7 +64,7 @@ void sli_uncompress_free(struct sli_uncompress *u)
 
 bool sli_uncompress_is_plain(const struct sli_uncompress *u)
 {
-    return u->codec == NONE;
+    return u->codec == SLI_CODEC_NONE;
 }
 
 /* Bytes written into `at`; SIZE_MAX: damaged. */
@@ -76,7 +75,7 @@ static size_t uncompress(struct sli_uncompress *u, struct sl_bytes stored, uint8
         size_t n = ZSTD_decompressDCtx(u->zstd, at, raw_len, stored.ptr, stored.len);
         return ZSTD_isError(n) ? SIZE_MAX : n;
     }
-    if (u->codec == SNAPPY) {
+    if (u->codec == SLI_CODEC_SNAPPY) {
         size_t n = raw_len;
         snappy_status status =
             snappy_uncompress((const char *)stored.ptr, stored.len, (char *)at, &n);

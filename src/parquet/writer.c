@@ -69,7 +69,8 @@ uint32_t sl_pq_column_count(const struct sl_pq_opts *opts)
 
 uint64_t sl_pq_memory_bound(const struct sl_pq_opts *opts)
 {
-    uint64_t small = 0, bytes = 2 * SLI_CODEC_BYTES;
+    uint64_t small = 0,
+             bytes = 2 * (uint64_t)(opts->zstd_level > 3 ? SLI_CODEC_BYTES_HIGH : SLI_CODEC_BYTES);
     for (uint32_t i = 0; i < opts->node_count; i++) {
         const struct sl_pq_node *node = &opts->nodes[i];
         small += node->type != SL_PQ_GROUP && node->profile == SL_PQ_ZSTD;
@@ -82,8 +83,9 @@ uint64_t sl_pq_memory_bound(const struct sl_pq_opts *opts)
             page = SL_MAX(page, (uint64_t)SLI_PAGE_BYTES_LEAST);
         }
         page += SLI_LEVELS_ROOM;
-        uint64_t growth = page + page / 2;      /* a buffer's last step */
-        uint64_t slack = sli_codec_bound(page); /* room the newest page of a slab was given, left */
+        uint64_t growth = page + page / 2; /* a buffer's last step */
+        uint64_t slack = sli_codec_bound(opts->compression,
+                                         page); /* room the newest page of a slab was given, left */
         bytes += node->type == SL_PQ_GROUP ? 0 : sizeof(struct sli_column) + growth + slack;
     }
     return opts->group_bytes + bytes;
@@ -250,11 +252,16 @@ static void see_text(struct sli_column *c, struct sl_bytes b)
 
 void sl_pq_repeat(struct sl_pq_writer *w, uint32_t col, uint32_t level)
 {
-    w->columns[col].next_rep = (uint8_t)level;
+    if (col != SL_PQ_NOWHERE) {
+        w->columns[col].next_rep = (uint8_t)level;
+    }
 }
 
 void sl_pq_put_bool(struct sl_pq_writer *w, uint32_t col, bool v)
 {
+    if (col == SL_PQ_NOWHERE) {
+        return;
+    }
     struct sli_column *c = &w->columns[col];
     sl_dassert(c->def->type == SL_PQ_BOOLEAN);
     uint32_t bit = (c->page_entries - c->page_nulls) % 8;
@@ -271,6 +278,9 @@ void sl_pq_put_bool(struct sl_pq_writer *w, uint32_t col, bool v)
 
 void sl_pq_put_i64(struct sl_pq_writer *w, uint32_t col, int64_t v)
 {
+    if (col == SL_PQ_NOWHERE) {
+        return;
+    }
     struct sli_column *c = &w->columns[col];
     sl_dassert(c->def->type == SL_PQ_INT64);
     sl_buf_add_u64(&c->page, (uint64_t)v);
@@ -282,6 +292,9 @@ void sl_pq_put_i64(struct sl_pq_writer *w, uint32_t col, int64_t v)
 
 void sl_pq_put_f64(struct sl_pq_writer *w, uint32_t col, double v)
 {
+    if (col == SL_PQ_NOWHERE) {
+        return;
+    }
     struct sli_column *c = &w->columns[col];
     sl_dassert(c->def->type == SL_PQ_DOUBLE);
     uint64_t bits = 0;
@@ -295,6 +308,9 @@ void sl_pq_put_f64(struct sl_pq_writer *w, uint32_t col, double v)
 
 void sl_pq_put_array(struct sl_pq_writer *w, uint32_t col, struct sl_bytes values)
 {
+    if (col == SL_PQ_NOWHERE) {
+        return;
+    }
     struct sli_column *c = &w->columns[col];
     uint32_t size = c->def->type == SL_PQ_FLOAT ? 4 : c->def->type_len;
     sl_dassert(c->def->type == SL_PQ_FLOAT || c->def->type == SL_PQ_FIXED);
@@ -354,6 +370,9 @@ void sl_pq_put_null(struct sl_pq_writer *w, uint32_t col)
 
 void sl_pq_put_absent(struct sl_pq_writer *w, uint32_t col, uint32_t defined)
 {
+    if (col == SL_PQ_NOWHERE) {
+        return;
+    }
     struct sli_column *c = &w->columns[col];
     sl_dassert(defined < c->max_def);
     add_entry(c, defined);
@@ -384,6 +403,9 @@ static uint32_t value_head(const struct sli_column *c)
 
 uint8_t *sl_pq_reserve(struct sl_pq_writer *w, uint32_t col, size_t max)
 {
+    if (col == SL_PQ_NOWHERE) {
+        return NULL;
+    }
     struct sli_column *c = &w->columns[col];
     sl_dassert(c->def->type == SL_PQ_BYTE_ARRAY || c->def->type == SL_PQ_FIXED);
     if (SL_UNLIKELY(max >= SLI_PAGE_BYTES) && !make_way(w, c, max)) {
