@@ -1,7 +1,6 @@
 /* Options of the command line that choose what the files of an export are like; they become the
  * `config` of a request, which judges them. */
-#include <stdlib.h>
-
+#include "base/num.h"
 #include "cmd/cmd_int.h"
 #include "export/export.h"
 
@@ -60,9 +59,8 @@ static error_t choose(json_t **config, const char *key, json_t *value, struct ar
 
 static json_t *number(const char *arg)
 {
-    char *end = NULL;
-    long long n = strtoll(arg, &end, 10);
-    return *arg != '\0' && *end == '\0' ? json_integer(n) : json_string(arg);
+    int64_t n = 0;
+    return sl_i64_parse(sl_str_from(arg), &n) ? json_integer(n) : json_string(arg);
 }
 
 static json_t *names(const char *arg)
