@@ -319,7 +319,7 @@ static void rows_that_are_missing_are_no_success(void **state)
     expect_ok(w, create_of(w, "x", (const char *const[]){"A", NULL}));
     struct sl_export_progress p = await(w, "x");
     expect_state(p, SL_EXPORT_FAILED);
-    assert_string_equal(p.error.text, "100 rows were written, the store counts 101 objects");
+    assert_string_equal(p.error.text, "100 objects were read, the store counts 101");
 }
 
 /* ---- restart ---- */
