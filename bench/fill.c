@@ -19,6 +19,18 @@ static sl_rc create(struct sl_db *db, const char *name, bool is_named, struct sl
                                    "default", "vectorIndexType", "flat", "vectorizer", "none")
                        : json_pack("{s:s, s:s, s:s}", "class", name, "vectorizer", "none",
                                    "vectorIndexType", "flat");
+    /* Of data_properties. */
+    static const char *const properties[][2] = {{"body", "text"},
+                                                {"isActive", "boolean"},
+                                                {"rank", "int"},
+                                                {"score", "number"},
+                                                {"title", "text"}};
+    json_t *list = json_array();
+    for (size_t i = 0; i < SL_COUNT_OF(properties); i++) {
+        (void)json_array_append_new(list, json_pack("{s:s, s:[s]}", "name", properties[i][0],
+                                                    "dataType", properties[i][1]));
+    }
+    (void)json_object_set_new(body, "properties", list);
     SL_AUTO(sl_buf) out = SL_BUF_EMPTY;
     sl_rc rc = sl_db_class_create(db, body, &out, err);
     json_decref(body);

@@ -1,8 +1,9 @@
-/* bench-limit ROWS DIMS primary|named: what zstd alone costs on the columns of an export.
+/* bench-limit ROWS DIMS primary|named|lake: what zstd alone costs on the columns of an export.
  *
- * The rows' columns (id, two times, vector bytes or vector text, properties) are laid out in 1 MiB
- * pages in memory first; then only the compression is timed, with the settings the export uses. No
- * scan, no encoding, no file: this is the floor the export is compared with. Prints one JSON line.
+ * The rows' columns (id, two times, vector bytes, vector text or split vector bytes, properties,
+ * for lake the typed ones, too) are laid out in 1 MiB pages in memory first, splitting included;
+ * then only the compression is timed, with the settings the export uses. No scan, no encoding, no
+ * file: this is the floor the export is compared with. Prints one JSON line.
  */
 #define ZSTD_STATIC_LINKING_ONLY /* literal compression mode */
 #include <stdio.h>
@@ -11,12 +12,14 @@
 #include <zstd.h>
 
 #include "base/clock.h"
+#include "base/json_text.h"
 #include "base/num.h"
 #include "data.h"
 
 #define PAGE (1024 * 1024)
 
-enum { ID, CREATED, UPDATED, VECTOR, PROPERTIES, COLUMNS };
+enum { ID, CREATED, UPDATED, VECTOR, PROPERTIES, BODY, ACTIVE, RANK, SCORE, TITLE, COLUMNS };
+enum kind { PRIMARY, NAMED, LAKE };
 
 static void add_value(struct sl_buf *column, const void *value, size_t len)
 {
@@ -24,19 +27,58 @@ static void add_value(struct sl_buf *column, const void *value, size_t len)
     sl_buf_add(column, SL_BYTES(value, len));
 }
 
-static void add_row(struct sl_buf *columns, uint64_t n, uint32_t dims, bool is_named, float *vector,
-                    struct sl_buf *text)
+/* The values of data_properties, in their columns. */
+static void add_typed(struct sl_buf *columns, struct sl_bytes json)
+{
+    static const int order[] = {BODY, ACTIVE, RANK, SCORE, TITLE};
+    struct sl_json_iter it;
+    struct sl_str key;
+    struct sl_bytes value;
+    sl_assert(sl_json_begin(json, '{', &it));
+    for (size_t i = 0; sl_json_next(&it, &key, &value); i++) {
+        struct sl_buf *column = &columns[order[i]];
+        double number = 0;
+        if (value.ptr[0] == '"') {
+            add_value(column, value.ptr + 1, value.len - 2);
+        } else if (sl_f64_parse(sl_bytes_str(value), &number)) {
+            int64_t whole = (int64_t)number;
+            sl_buf_add(column, order[i] == RANK ? SL_BYTES(&whole, 8) : SL_BYTES(&number, 8));
+        }
+    }
+}
+
+/* Pages of floats become pages of their byte planes. */
+static void split(struct sl_buf *column)
+{
+    uint8_t *planes = sl_alloc(PAGE);
+    sl_assert(planes != NULL);
+    for (size_t at = 0; at < column->len; at += PAGE) {
+        size_t len = SL_MIN((size_t)PAGE, column->len - at), count = len / 4;
+        for (size_t i = 0; i < len; i++) {
+            planes[i % 4 * count + i / 4] = column->ptr[at + i];
+        }
+        memcpy(column->ptr + at, planes, len);
+    }
+    sl_free(planes);
+}
+
+static void add_row(struct sl_buf *columns, uint64_t n, uint32_t dims, enum kind kind,
+                    float *vector, struct sl_buf *text)
 {
     uint8_t uuid[SL_UUID_SIZE];
     char id[SL_UUID_TEXT_SIZE];
     data_uuid(n, uuid);
     sl_uuid_format(uuid, id);
-    add_value(&columns[ID], id, sizeof(id));
-    uint64_t ns = (1700000000000 + n) * 1000000;
-    sl_buf_add_u64(&columns[CREATED], ns);
-    sl_buf_add_u64(&columns[UPDATED], ns);
+    if (kind == LAKE) {
+        sl_buf_add(&columns[ID], SL_BYTES(uuid, sizeof(uuid)));
+    } else {
+        add_value(&columns[ID], id, sizeof(id));
+    }
+    uint64_t time = (1700000000000 + n) * (kind == LAKE ? 1000 : 1000000);
+    sl_buf_add_u64(&columns[CREATED], time);
+    sl_buf_add_u64(&columns[UPDATED], time);
     data_vector(n, dims, vector);
-    if (is_named) {
+    if (kind == NAMED) {
         uint64_t nonfinite = 0;
         sl_buf_clear(text);
         sl_buf_add_text(text, "{\"default\":");
@@ -44,12 +86,17 @@ static void add_row(struct sl_buf *columns, uint64_t n, uint32_t dims, bool is_n
         text->len += sl_f32_array_format((const uint8_t *)vector, dims, (char *)at, &nonfinite);
         sl_buf_add_text(text, "}");
         add_value(&columns[VECTOR], text->ptr, text->len);
+    } else if (kind == LAKE) {
+        sl_buf_add(&columns[VECTOR], SL_BYTES(vector, (size_t)dims * 4));
     } else {
         add_value(&columns[VECTOR], vector, (size_t)dims * 4);
     }
     sl_buf_clear(text);
     data_properties(n, text);
     add_value(&columns[PROPERTIES], text->ptr, text->len);
+    if (kind == LAKE) {
+        add_typed(columns, sl_buf_view(text));
+    }
 }
 
 static uint64_t cpu_ns(void)
@@ -76,12 +123,14 @@ static uint64_t compress(ZSTD_CCtx *ctx, const struct sl_buf *column, uint8_t *o
 int main(int argc, char **argv)
 {
     if (argc != 4) {
-        (void)fputs("usage: bench-limit ROWS DIMS primary|named\n", stderr);
+        (void)fputs("usage: bench-limit ROWS DIMS primary|named|lake\n", stderr);
         return 2;
     }
     uint64_t rows = strtoull(argv[1], NULL, 10);
     uint32_t dims = (uint32_t)strtoul(argv[2], NULL, 10);
-    bool is_named = strcmp(argv[3], "named") == 0;
+    enum kind kind = strcmp(argv[3], "named") == 0  ? NAMED
+                     : strcmp(argv[3], "lake") == 0 ? LAKE
+                                                    : PRIMARY;
     struct sl_buf columns[COLUMNS] = {{0}};
     SL_AUTO(sl_buf) text = SL_BUF_EMPTY;
     float *vector = sl_alloc(dims * sizeof(float));
@@ -99,7 +148,10 @@ int main(int argc, char **argv)
             sl_buf_clear(&columns[c]);
         }
         for (uint64_t i = n; i < SL_MIN(n + slice, rows); i++) {
-            add_row(columns, i, dims, is_named, vector, &text);
+            add_row(columns, i, dims, kind, vector, &text);
+        }
+        if (kind == LAKE) {
+            split(&columns[VECTOR]);
         }
         uint64_t begun = cpu_ns();
         for (uint32_t c = 0; c < COLUMNS; c++) {
