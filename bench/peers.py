@@ -1,0 +1,159 @@
+"""Sluice beside other writers of Parquet, on the same rows in one run; JSON lines on stdout.
+
+Sluice scans its store, encodes and writes. The others get the rows in memory in their own form, read
+from Sluice's file beforehand, and only encode and write. Equal settings: Zstd level 1, no dictionary,
+byte-split floats where a writer has them, one thread. CPU of the process, user and system, is counted;
+the least of the runs is told.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+REPO = pathlib.Path(__file__).parents[1]
+sys.path.insert(0, str(REPO / "tests/lib"))
+GROUP = 10_000  # rows: 64 MiB of 1536 floats
+CODEC = {"compression": "zstd", "compression_level": 1}
+
+
+def cpu():
+    use = resource.getrusage(resource.RUSAGE_SELF)
+    return use.ru_utime + use.ru_stime
+
+
+def rows_of(files):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    return pa.concat_tables([pq.ParquetFile(f).read() for f in files]).combine_chunks()
+
+
+def plain_types(table):
+    """Without Arrow's extension types, which not every writer knows."""
+    import pyarrow as pa
+    for i, field in enumerate(table.schema):
+        if isinstance(field.type, pa.BaseExtensionType):
+            column = table.column(i).combine_chunks()
+            table = table.set_column(i, field.name, column.storage)
+    return table
+
+
+def writer_of(name, table, layout):
+    """A function that writes the table to a path; what it needs is made here, unmeasured."""
+    if name == "pyarrow":
+        import pyarrow.parquet as pq
+        split = {"column_encoding": {"vector.list.element": "BYTE_STREAM_SPLIT"}} if layout == "lake" else {}
+        return lambda path: pq.write_table(table, path, use_dictionary=False, row_group_size=GROUP, data_page_size=1 << 20,
+                                           write_page_index=True, write_page_checksum=True, **CODEC, **split)
+    if name == "polars":
+        import polars
+        frame = polars.from_arrow(plain_types(table))
+        return lambda path: frame.write_parquet(path, row_group_size=GROUP, data_page_size=1 << 20, **CODEC)
+    import duckdb
+    base = duckdb.connect()
+    base.execute("set threads = 1")
+    base.register("given", plain_types(table))
+    base.execute("create table rows as select * from given")
+    return lambda path: base.execute(f"copy rows to '{path}' (format parquet, compression zstd, compression_level 1, "
+                                     f"row_group_size {GROUP})")
+
+
+def peer(name, layout, repeats, files):
+    """In a process of its own: prints the figures of one writer."""
+    table = rows_of(files)
+    write = writer_of(name, table, layout)
+    runs = []
+    with tempfile.TemporaryDirectory(prefix="sluice-peer-", dir=pathlib.Path(files[0]).parent) as folder:
+        path = pathlib.Path(folder) / "out.parquet"
+        for _ in range(repeats + 1):
+            begun, wall = cpu(), time.monotonic()
+            write(str(path))
+            runs.append((cpu() - begun, time.monotonic() - wall, path.stat().st_size))
+    runs = runs[1:]  # the first one touches fresh memory
+    print(json.dumps({"bench": "peer", "layout": layout, "writer": name, "rows": table.num_rows,
+                      "cpu_us_per_row": round(1e6 * min(r[0] for r in runs) / table.num_rows, 2),
+                      "wall_s": round(min(r[1] for r in runs), 2), "bytes_per_row": round(runs[0][2] / table.num_rows, 1),
+                      "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}), flush=True)
+
+
+def decode(files, layout, repeats):
+    """How fast readers take our file, vectors alone; raw bytes of the floats over wall time."""
+    import duckdb
+    import pyarrow.parquet as pq
+    duckdb.execute("set threads = 1")
+    rows = sum(pq.ParquetFile(f).metadata.num_rows for f in files)
+    summed = "sum(list_sum(vector))" if layout == "lake" else "sum(octet_length(vector))"
+    readers = {"pyarrow": lambda: [pq.ParquetFile(f).read(columns=["vector"], use_threads=False) for f in files],
+               "duckdb": lambda: duckdb.sql(f"select {summed} from read_parquet({[str(f) for f in files]})").fetchall()}
+    for name, read in readers.items():
+        times = []
+        for _ in range(repeats + 1):
+            begun = time.monotonic()
+            read()
+            times.append(time.monotonic() - begun)
+        print(json.dumps({"bench": "decode", "layout": layout, "reader": name, "rows": rows,
+                          "mb_per_s": round(rows * 1536 * 4 / min(times) / 1e6)}), flush=True)
+
+
+def sluice(out, folder, layout, rows, repeats):
+    """Our own figures, and the folder of the last export."""
+    sys.path.insert(0, str(REPO / "bench"))
+    from node import Node  # noqa: PLC0415
+    node = Node(out / "bin", data=folder, EXPORT_PARALLELISM=1, SLUICE_MANIFEST=os.environ.get("SLUICE_MANIFEST", "on"))
+    best = None
+    for n in range(repeats + 1):
+        fields = lambda: pathlib.Path(f"/proc/{node.process.pid}/stat").read_text().rsplit(") ", 1)[1].split()  # noqa: E731
+        spent = -sum(map(int, fields()[11:13]))
+        state = node.export(f"{layout}{n}", config={"layout": layout})
+        spent += sum(map(int, fields()[11:13]))
+        figure = (1e4 * spent / rows, state["tookInMs"] / 1000)
+        best = figure if n > 0 and (best is None or figure < best) else best
+        if n > 0:
+            shutil.rmtree(node.folder(f"{layout}{n - 1}"))
+    files = sorted(node.folder(f"{layout}{repeats}").rglob("*.parquet"))
+    kept = pathlib.Path(folder) / f"kept-{layout}"
+    shutil.copytree(node.folder(f"{layout}{repeats}"), kept)
+    peak = next(int(line.split()[1]) // 1024 for line in
+                pathlib.Path(f"/proc/{node.process.pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
+    print(json.dumps({"bench": "peer", "layout": layout, "writer": "sluice", "rows": rows, "cpu_us_per_row": round(best[0], 2),
+                      "wall_s": best[1], "bytes_per_row": round(sum(f.stat().st_size for f in files) / rows, 1),
+                      "peak_rss_mib": peak}), flush=True)
+    node.stop()
+    return sorted(kept.rglob("*.parquet"))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--rows", type=int, default=40_000)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--peer", nargs=2)
+    parser.add_argument("--files", nargs="*")
+    args = parser.parse_args()
+    if args.peer:
+        peer(args.peer[0], args.peer[1], args.repeats, args.files)
+        return
+    folder = tempfile.mkdtemp(prefix="sluice-peers-")
+    try:
+        subprocess.run([args.out / "release/bench/bench-fill", folder, "Bench", str(args.rows), "1536", "primary"], check=True,
+                       stdout=subprocess.DEVNULL)
+        for layout in ("weaviate", "lake"):
+            limit = subprocess.run([args.out / "release/bench/bench-limit", str(args.rows), "1536",
+                                    "lake" if layout == "lake" else "primary"], check=True, capture_output=True, text=True)
+            print(json.dumps({**json.loads(limit.stdout), "layout": layout}), flush=True)
+            files = sluice(args.out, folder, layout, args.rows, args.repeats)
+            for name in ("pyarrow", "polars", "duckdb"):
+                subprocess.run([sys.executable, __file__, str(args.out), "--peer", name, layout, "--repeats", str(args.repeats),
+                                "--files", *map(str, files)], check=True, env={**os.environ, "POLARS_MAX_THREADS": "1"})
+            decode(files, layout, args.repeats)
+    finally:
+        shutil.rmtree(folder)
+
+
+main()
