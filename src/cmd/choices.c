@@ -13,15 +13,15 @@ enum {
     KEY_LEVEL,
     KEY_VECTORS,
     KEY_FILE_BYTES,
-    KEY_NO_MANIFEST
+    KEY_NO_MANIFEST,
+    KEY_FIELD_IDS
 };
 
 static const struct argp_option options[] = {
     {"layout", KEY_LAYOUT, "LAYOUT", 0, "Columns of the files: weaviate (default) or lake", 0},
     {"columns", KEY_COLUMNS, "NAMES", 0,
      "Only these columns, with commas between; properties.NAME is one property (layout lake); id "
-     "is "
-     "always there",
+     "is always there",
      0},
     {"where", KEY_WHERE, "CONDITION", 0,
      "Only objects of these times: \"update_time >= 2026-01-31T00:00:00Z\", or creation_time, or "
@@ -34,6 +34,8 @@ static const struct argp_option options[] = {
      "Vectors of layout lake: float32 (default) or float16, rounded", 0},
     {"timestamp-unit", KEY_UNIT, "UNIT", 0,
      "Unit of creation_time and update_time: ns, us or ms (ns; in layout lake us)", 0},
+    {"field-ids", KEY_FIELD_IDS, NULL, 0,
+     "Give the columns of layout lake ids that stay the same from export to export", 0},
     {"no-manifest", KEY_NO_MANIFEST, NULL, 0,
      "Write no _schema.json, _manifest.json and _SUCCESS beside the files", 0},
     {0},
@@ -92,6 +94,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return choose(config, "timestampUnit", json_string(arg), state);
     case KEY_NO_MANIFEST:
         return choose(config, "manifest", json_false(), state);
+    case KEY_FIELD_IDS:
+        return choose(config, "fieldIds", json_true(), state);
     case KEY_COLUMNS:
         return choose(config, "columns", names(arg), state);
     case KEY_WHERE:

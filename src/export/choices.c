@@ -96,6 +96,12 @@ static sl_rc choose_vectors(const struct target *t, const json_t *v, struct sl_e
     return SL_OK;
 }
 
+static sl_rc choose_field_ids(const struct target *t, const json_t *v, struct sl_err *err)
+{
+    t->settings->has_field_ids = json_is_true(v);
+    return json_is_boolean(v) ? SL_OK : not_one_of("fieldIds", "true false", err);
+}
+
 static sl_rc list_of(const struct target *t, const char *key, const json_t *v,
                      const struct sl_str **ret, uint32_t *ret_count, struct sl_err *err)
 {
@@ -228,6 +234,7 @@ static const struct {
     {"columns", choose_columns},
     {"compression", choose_compression},
     {"compressionLevel", choose_level},
+    {"fieldIds", choose_field_ids},
     {"layout", choose_layout},
     {"manifest", choose_manifest},
     {"targetFileBytes", choose_file_bytes},

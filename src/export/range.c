@@ -167,6 +167,7 @@ sl_rc sli_layout_open(const struct sli_job *job, uint32_t shard_idx, bool *is_me
     struct sl_layout_opts opts = {.kind = job->settings.layout,
                                   .unit = job->settings.unit,
                                   .is_json_annotated = job->settings.is_json_annotated,
+                                  .has_field_ids = job->settings.has_field_ids,
                                   .is_half = job->settings.is_half,
                                   .columns = job->settings.columns,
                                   .column_count = job->settings.column_count,

@@ -1,8 +1,9 @@
 /* The columns of layout `lake`, made from the class: one per vector, one field per property.
  *
  * Nodes are laid down in depth-first order, as the writer takes them; fields are the same tree as
- * shred.c walks it. A field's id is made from its path alone, so it stays the same from export to
- * export and whatever else the class gains, with no memory of what was exported before. */
+ * shred.c walks it. A field's id, where ids are asked for, is made from its path alone, so it stays
+ * the same from export to export and whatever else the class gains, with no memory of what was
+ * exported before. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -61,7 +62,7 @@ static struct sl_pq_node *enter(struct schema *s, struct sl_str name, struct sl_
     struct sl_str copy = sl_arena_str(&s->l->arena, name);
     s->is_failed |= copy.ptr == NULL || s->path.is_failed;
     node.name = copy.ptr;
-    node.field_id = s->is_failed ? 0 : field_id(s);
+    node.field_id = s->is_failed || !s->l->opts.has_field_ids ? 0 : field_id(s);
     lake->nodes[lake->node_count] = node;
     lake->column_count += node.type != SL_PQ_GROUP;
     s->depth++;
@@ -215,7 +216,7 @@ static const struct sl_pq_node leaves[] = {
     [SLI_UUID] = {.type = SL_PQ_FIXED, .annotation = SL_PQ_UUID, .type_len = SL_UUID_SIZE},
     [SLI_BLOB] = {.type = SL_PQ_BYTE_ARRAY, .stats = SL_PQ_STATS_NULLS},
     [SLI_FLOAT] = {.type = SL_PQ_FLOAT, .stats = SL_PQ_STATS_NULLS},
-    [SLI_JSON] = {.type = SL_PQ_BYTE_ARRAY, .annotation = SL_PQ_JSON, .stats = SL_PQ_STATS_NULLS},
+    [SLI_JSON] = {.type = SL_PQ_BYTE_ARRAY, .annotation = SL_PQ_STRING, .stats = SL_PQ_STATS_NULLS},
 };
 
 /* Members of the two types that are objects without saying so in the class. */

@@ -11,12 +11,14 @@ import pathlib
 import re
 import struct
 import sys
+import tempfile
 import uuid
 
 import duckdb
 import polars
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
+from pyiceberg.catalog.sql import SqlCatalog
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "lib"))
 import fixtures  # noqa: E402
@@ -207,6 +209,55 @@ def test_bounds_let_readers_skip_and_never_lose_a_row(bin_dir):
         equal(pq.read_table(file, filters=ds.field("properties", "t") == text).num_rows, want, text[:9])
     one = str(uuid.UUID(int=77))
     equal(duckdb.execute(f"select count(*) from '{file}' where id = ?::uuid", [one]).fetchall()[0][0], 1)
+    node.close()
+
+
+def ids_of(file):
+    """Path of each leaf -> field id, by Arrow's reading of the footer."""
+    def walk(field, path):
+        meta = field.metadata or {}
+        yield ".".join(path + [field.name]), int(meta.get(b"PARQUET:field_id", 0))
+        for i in range(field.type.num_fields):
+            yield from walk(field.type.field(i), path + [field.name])
+    return dict(pair for field in pq.ParquetFile(file).schema_arrow for pair in walk(field, []))
+
+
+def test_iceberg_adds_the_files_as_they_are(bin_dir):
+    node = Node(bin_dir)
+    node.ok("POST", "/v1/schema", {"class": "Ice", "multiTenancyConfig": {"enabled": True}, "vectorConfig": {
+        "v": {"vectorizer": {"none": {}}, "vectorIndexType": "hnsw"}}, "properties": [
+            {"name": k, "dataType": [v], **({"nestedProperties": NESTED} if v.startswith("object") else {})}
+            for k, v in TYPES.items()]})
+    node.ok("POST", "/v1/schema/Ice/tenants", [{"name": "a"}, {"name": "b"}])
+    sent = {t["id"]: {**t, "vectors": {"v": [1.5, n]}} for n, t in enumerate(make_rows(60))}
+    for n, one in enumerate(sent.values()):
+        node.ok("POST", "/v1/objects", {"class": "Ice", **one, "tenant": "ab"[n % 2]})
+    node.export("ice", config={"layout": "lake"})
+    files = sorted(node.folder("ice").rglob("*.parquet"))
+    equal(len(files), 2)
+    with tempfile.TemporaryDirectory(prefix="sluice-iceberg-") as folder:
+        catalog = SqlCatalog("test", uri=f"sqlite:///{folder}/catalog.db", warehouse=f"file://{folder}")
+        catalog.create_namespace("lake")
+        table = catalog.create_table("lake.ice", schema=pq.ParquetFile(files[0]).schema_arrow)
+        table.add_files([f"file://{f}" for f in files])
+        rows = table.scan().to_arrow().to_pylist()
+    equal({str(uuid.UUID(bytes=plain(r["id"]))): r["vector_v"] for r in rows}, {i: o["vectors"]["v"] for i, o in sent.items()})
+    node.close()
+
+
+def test_field_ids_stay_while_a_class_grows(bin_dir):
+    node = Node(bin_dir)
+    node.ok("POST", "/v1/schema", {"class": "Grow", "properties": [{"name": "one", "dataType": ["text[]"]}]})
+    node.insert("Grow", 3, properties={"one": ["x"]})
+    node.export("none", config={"layout": "lake"})
+    node.export("before", config={"layout": "lake", "fieldIds": True})
+    node.ok("POST", "/v1/schema/Grow/properties", {"name": "a", "dataType": ["text"]})
+    node.export("after", config={"layout": "lake", "fieldIds": True})
+    none, before, after = (ids_of(next(node.folder(i).rglob("*.parquet"))) for i in ("none", "before", "after"))
+    equal(set(none.values()), {0})
+    equal({k: after[k] for k in before}, before)
+    equal(sorted(set(after) - set(before)), ["properties.a"])
+    equal(len(set(after.values()) - {0}), len(after), "ids are there, and no two are the same")
     node.close()
 
 
