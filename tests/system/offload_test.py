@@ -174,5 +174,28 @@ def test_place_of_another_node_is_refused(bin_dir):
         other.close()
 
 
+def test_large_tenant_in_every_store(bin_dir):
+    """More than one part; a folder as it was before places had owners is taken over."""
+    with contextlib.ExitStack() as stack:
+        for start in (contextlib.nullcontext, stores.versitygw, stores.azurite, stores.fake_gcs):
+            store = stack.enter_context(start())
+            env = {**store.env, "SLUICE_OFFLOAD_PATH": store.place + "/away"} if store else {}
+            node = Node(bin_dir, **env)
+            node.create_class("Ten", tenants=["a"])
+            node.insert("Ten", 3000, tenant="a", properties={"long": "x" * 4000})
+            before = objects(node)
+            ask(node, "OFFLOADED")
+            wait_for(node, "FROZEN")
+            if store is None:
+                (node.data / "offload/sluice-offload-owner").unlink()
+            node.stop()
+            node.start()
+            ask(node, "HOT")
+            wait_for(node, "HOT")
+            equal(len(before), 1000)
+            check(objects(node) == before, f"{store and store.place}: other objects came back")
+            node.close()
+
+
 if __name__ == "__main__":
     run(globals())
