@@ -123,6 +123,7 @@ stage_coverage() {
     run_suites coverage unit contract
     # The suite over all real directories runs the code that inspect and sidecar run, at length.
     run_scripts "$OUT/coverage/src/cmd" $(ls tests/system/*.py | grep -v weaviate_test) tests/interop/golden_replay.py \
+        tests/interop/lake_readers.py tests/interop/option_readers.py \
         $STORE_SCRIPTS
     gcovr --root . --filter src/ --print-summary --fail-under-line 90 "$OUT/coverage" >"$OUT/coverage.txt"
     tail -n 4 "$OUT/coverage.txt"

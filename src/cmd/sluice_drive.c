@@ -318,34 +318,38 @@ static int status(struct drive *d, struct sl_http_client *client)
     return SLI_EXIT_DONE; /* asking worked, whatever the export's own fate */
 }
 
-static int run(enum verb verb, const struct argp *argp, int argc, char **argv)
+static int drive(enum verb verb, struct drive *d)
 {
-    struct drive d = {
-        .backend = "filesystem", .wants_id = verb != VERB_LIST, .is_create = verb == VERB_CREATE};
-    error_t bad = argp_parse(argp, argc, argv, 0, NULL, &d);
-    if (bad != 0) {
-        return SLI_EXIT_USAGE;
-    }
     struct sl_err err = {0};
     SL_AUTO_PTR(sl_http_client) client = NULL;
-    sl_rc rc = sli_client(&d.common, &client, &err);
+    sl_rc rc = sli_client(&d->common, &client, &err);
     if (rc != SL_OK) {
         (void)sli_fail(&err, rc);
         return SLI_EXIT_USAGE;
     }
     switch (verb) {
     case VERB_CREATE:
-        return create(&d, client);
+        return create(d, client);
     case VERB_STATUS:
-        return status(&d, client);
+        return status(d, client);
     case VERB_WAIT:
-        return wait_for_end(&d, client);
+        return wait_for_end(d, client);
     case VERB_CANCEL:
-        return cancel(&d, client);
+        return cancel(d, client);
     case VERB_LIST:
-        return list(&d, client);
+        return list(d, client);
     }
     return SLI_EXIT_USAGE;
+}
+
+static int run(enum verb verb, const struct argp *argp, int argc, char **argv)
+{
+    struct drive d = {
+        .backend = "filesystem", .wants_id = verb != VERB_LIST, .is_create = verb == VERB_CREATE};
+    error_t bad = argp_parse(argp, argc, argv, 0, NULL, &d);
+    int code = bad != 0 ? SLI_EXIT_USAGE : drive(verb, &d);
+    json_decref(d.choices);
+    return code;
 }
 
 int sli_cmd_create(int argc, char **argv)

@@ -548,6 +548,7 @@ int sli_cmd_export(int argc, char **argv)
     int code = rc == SL_OK ? run(j) : sli_fail(&err, rc);
     atomic_store(&j->is_done, true);
     sl_thread_join(watcher);
+    json_decref(j->choices);
     sl_cancel_fini(&j->interrupt);
     sl_mutex_fini(&j->mu);
     sl_buf_fini(&j->made_id);

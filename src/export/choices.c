@@ -208,6 +208,11 @@ int sli_zstd_level(const struct sl_export_settings *s)
     return s->zstd_level > 0 ? (int)s->zstd_level : 3;
 }
 
+bool sli_is_whole(const struct sl_export_settings *s)
+{
+    return s->column_count == 0 && !s->is_half;
+}
+
 bool sli_is_narrow(const struct sl_export_settings *s)
 {
     return s->created.has_from || s->created.has_to || s->updated.has_from || s->updated.has_to;

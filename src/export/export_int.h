@@ -144,6 +144,8 @@ sl_rc sli_select(struct sl_source *src, const struct sl_export_request *request,
 /* choices.c */
 const char *sli_compression_name(enum sl_compression c);
 int sli_zstd_level(const struct sl_export_settings *s); /* of all columns */
+/* Files hold all of each object, bit by bit: their rows have a hash. */
+bool sli_is_whole(const struct sl_export_settings *s);
 bool sli_is_narrow(const struct sl_export_settings *s); /* objects are left out by time */
 bool sli_is_within(const struct sl_export_settings *s, const struct sl_object *obj);
 /* plan.c */
@@ -157,7 +159,7 @@ struct sli_range_outcome {
     bool is_scan;  /* a failure was one of reading, not of writing */
 };
 /* is_met: one per column of the settings, set when the class has it; or NULL. */
-sl_rc sli_layout_open(const struct sli_job *job, uint32_t shard_idx, bool *is_met,
+sl_rc sli_layout_open(const struct sli_job *job, struct sl_str class_json, bool *is_met,
                       struct sl_layout **ret, struct sl_err *err);
 sl_rc sli_range_run(struct sli_job *job, const struct sli_range *range,
                     struct sli_range_outcome *ret, struct sl_err *err);

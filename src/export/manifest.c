@@ -86,6 +86,19 @@ static void add_tenants(const struct sli_job *job, struct sl_str class_name, str
     }
 }
 
+/* Layout lake: which column holds which vector and property; names may have changed. */
+static sl_rc add_columns(const struct sli_job *job, struct sl_str class_json, struct sl_json *w,
+                         struct sl_err *err)
+{
+    SL_AUTO_PTR(sl_layout) layout = NULL;
+    if (job->settings.layout == SL_LAYOUT_LAKE) {
+        SL_TRY(sli_layout_open(job, class_json, NULL, &layout, err));
+        sl_json_key(w, "columns");
+        sl_layout_columns_json(layout, w);
+    }
+    return SL_OK;
+}
+
 static sl_rc write_schema(const struct sli_job *job, struct sl_arena *arena, struct sl_buf *out,
                           struct sl_err *err)
 {
@@ -103,6 +116,7 @@ static sl_rc write_schema(const struct sli_job *job, struct sl_arena *arena, str
         sl_json_key(&w, "class");
         sl_json_raw(&w, json.len == 0 ? SL_STR("null") : json);
         add_tenants(job, job->classes[i], &w);
+        SL_TRY(add_columns(job, json, &w, err));
         sl_json_obj_end(&w);
     }
     sl_json_arr_end(&w);
@@ -153,7 +167,9 @@ static void add_file(const struct sli_job *job, uint32_t idx, struct sl_json *w)
     add_number(w, "rows", file->rows);
     add_number(w, "rowGroups", file->group_count);
     add_sha256(w, "sha256", file->sha256);
-    add_hash(w, "rowHash", file->row_hash);
+    if (sli_is_whole(&job->settings)) {
+        add_hash(w, "rowHash", file->row_hash);
+    }
     add_id(w, "firstId", file->first_id);
     add_id(w, "lastId", file->last_id);
     add_str(w, "collection", s->class_name);
@@ -167,6 +183,7 @@ static void add_file(const struct sli_job *job, uint32_t idx, struct sl_json *w)
 
 struct sum {
     uint64_t files, rows, bytes, row_hash;
+    bool is_whole; /* rows have a hash */
 };
 
 static void add_to(struct sum *sum, const struct sum *more)
@@ -175,6 +192,7 @@ static void add_to(struct sum *sum, const struct sum *more)
     sum->rows += more->rows;
     sum->bytes += more->bytes;
     sum->row_hash += more->row_hash;
+    sum->is_whole = more->is_whole;
 }
 
 static void add_sum(struct sl_json *w, const struct sum *sum)
@@ -182,16 +200,18 @@ static void add_sum(struct sl_json *w, const struct sum *sum)
     add_number(w, "files", sum->files);
     add_number(w, "rows", sum->rows);
     add_number(w, "bytes", sum->bytes);
-    add_hash(w, "rowHash", sum->row_hash);
+    if (sum->is_whole) {
+        add_hash(w, "rowHash", sum->row_hash);
+    }
 }
 
 /* Of a shard; *range is its first one and becomes that of the next: ranges follow their shards. */
 static struct sum sum_shard(const struct sli_job *job, uint32_t shard_idx, uint32_t *range)
 {
-    struct sum sum = {0};
+    struct sum sum = {.is_whole = sli_is_whole(&job->settings)};
     for (; *range < job->range_count && job->ranges[*range].shard_idx == shard_idx; (*range)++) {
         const struct sli_file *f = &job->files[*range];
-        add_to(&sum, &(struct sum){f->rows > 0, f->rows, f->bytes, f->row_hash});
+        add_to(&sum, &(struct sum){f->rows > 0, f->rows, f->bytes, f->row_hash, sum.is_whole});
     }
     return sum;
 }
@@ -211,7 +231,7 @@ static void add_shard(const struct sl_shard *s, const struct sum *sum, struct sl
 static void add_collection(const struct sli_job *job, struct sl_str name, struct sum *total,
                            struct sl_json *w)
 {
-    struct sum sum = {0};
+    struct sum sum = {.is_whole = sli_is_whole(&job->settings)};
     uint32_t range = 0;
     sl_json_obj(w);
     add_str(w, "name", name);

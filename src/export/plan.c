@@ -284,7 +284,7 @@ static sl_rc check_columns(struct sli_job *job, struct sl_err *err)
         SL_AUTO_PTR(sl_layout) layout = NULL;
         if (i == 0 ||
             !sl_str_eq(job->shards[i].shard.class_name, job->shards[i - 1].shard.class_name)) {
-            SL_TRY(sli_layout_open(job, i, is_met, &layout, err));
+            SL_TRY(sli_layout_open(job, job->shards[i].class_json, is_met, &layout, err));
         }
     }
     for (uint32_t i = 0; i < count && job->shard_count > 0; i++) {

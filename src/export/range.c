@@ -70,7 +70,7 @@ static sl_rc close_file(struct sli_job *job, const struct sli_range *range, stru
         kvs[count++] = (struct sl_pq_kv){SL_STR("sluice.layout"), SL_STR("lake")};
     }
     sl_row_hash_add_text(&hash, file->row_hash);
-    if (job->settings.is_manifest) {
+    if (job->settings.is_manifest && sli_is_whole(&job->settings)) {
         kvs[count++] = (struct sl_pq_kv){SL_STR("sluice.row_hash"), sl_buf_str(&hash)};
     }
     file->rows = sl_pq_writer_rows(w);
@@ -102,11 +102,13 @@ static void count_rows(struct sli_job *job, struct sli_shard_job *shard, uint64_
 }
 
 /* What the manifest tells of the file's rows. */
-static sl_rc note_row(struct sli_file *file, const struct sl_object *obj, struct sl_buf *scratch,
-                      struct sl_err *err)
+static sl_rc note_row(struct sli_file *file, bool is_whole, const struct sl_object *obj,
+                      struct sl_buf *scratch, struct sl_err *err)
 {
     uint64_t hash = 0;
-    SL_TRY(sl_row_hash(obj, scratch, &hash, err));
+    if (is_whole) {
+        SL_TRY(sl_row_hash(obj, scratch, &hash, err));
+    }
     file->row_hash += hash;
     memcpy(file->last_id, obj->uuid, SL_UUID_SIZE);
     return SL_OK;
@@ -120,7 +122,7 @@ static sl_rc copy_rows(struct sli_job *job, const struct sli_range *range, struc
     struct sli_shard_job *shard = &job->shards[range->shard_idx];
     struct sli_file *file = &job->files[range - job->ranges];
     uint64_t pending = 0;
-    bool is_narrow = sli_is_narrow(&job->settings);
+    bool is_narrow = sli_is_narrow(&job->settings), is_whole = sli_is_whole(&job->settings);
     for (;;) {
         const struct sl_object *obj = NULL;
         if (SL_UNLIKELY(sl_cancel_is_set(&job->cancel))) {
@@ -145,7 +147,7 @@ static sl_rc copy_rows(struct sli_job *job, const struct sli_range *range, struc
         }
         SL_TRY(sl_layout_put(layout, *w, obj, err));
         if (job->settings.is_manifest) {
-            SL_TRY(note_row(file, obj, &scratch, err));
+            SL_TRY(note_row(file, is_whole, obj, &scratch, err));
         }
         if (++pending == COUNTED_ROWS) {
             count_rows(job, shard, &pending);
@@ -160,10 +162,9 @@ static void count_tally(struct sli_job *job, const struct sl_layout *layout)
     atomic_fetch_add_explicit(&job->nulled, tally.nulled, memory_order_relaxed);
 }
 
-sl_rc sli_layout_open(const struct sli_job *job, uint32_t shard_idx, bool *is_met,
+sl_rc sli_layout_open(const struct sli_job *job, struct sl_str class_json, bool *is_met,
                       struct sl_layout **ret, struct sl_err *err)
 {
-    const struct sli_shard_job *s = &job->shards[shard_idx];
     struct sl_layout_opts opts = {.kind = job->settings.layout,
                                   .unit = job->settings.unit,
                                   .is_json_annotated = job->settings.is_json_annotated,
@@ -172,12 +173,8 @@ sl_rc sli_layout_open(const struct sli_job *job, uint32_t shard_idx, bool *is_me
                                   .columns = job->settings.columns,
                                   .column_count = job->settings.column_count,
                                   .is_met = is_met,
-                                  .class_json = s->class_json};
-    sl_rc rc = sl_layout_open(&opts, ret, err);
-    if (rc == SL_ECORRUPT) {
-        sl_err_prefix(err, "class %.*s", SL_STR_ARG(s->shard.class_name));
-    }
-    return rc;
+                                  .class_json = class_json};
+    return sl_layout_open(&opts, ret, err);
 }
 
 sl_rc sli_range_run(struct sli_job *job, const struct sli_range *range,
@@ -188,7 +185,7 @@ sl_rc sli_range_run(struct sli_job *job, const struct sli_range *range,
     SL_AUTO_PTR(sl_cursor) cur = NULL;
     SL_AUTO_PTR(sl_pq_writer) w = NULL;
     *ret = (struct sli_range_outcome){.is_scan = true};
-    SL_TRY(sli_layout_open(job, range->shard_idx, NULL, &layout, err));
+    SL_TRY(sli_layout_open(job, job->shards[range->shard_idx].class_json, NULL, &layout, err));
     SL_TRY(job->frozen->ops->cursor(job->frozen, &job->shards[range->shard_idx].shard, &range->key,
                                     &cur, err));
     ret->is_scan = false;

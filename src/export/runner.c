@@ -285,7 +285,7 @@ static sl_rc writer_bytes(const struct sli_job *job, uint64_t *ret, struct sl_er
         if (!is_seen) {
             struct sl_pq_opts opts = {.zstd_level = sli_zstd_level(&job->settings)};
             SL_AUTO_PTR(sl_layout) layout = NULL;
-            SL_TRY(sli_layout_open(job, i, NULL, &layout, err));
+            SL_TRY(sli_layout_open(job, job->shards[i].class_json, NULL, &layout, err));
             sl_layout_schema(layout, &opts);
             *ret = SL_MAX(*ret, sl_pq_memory_bound(&opts));
         }

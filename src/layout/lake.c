@@ -48,7 +48,10 @@ static void put_floats(struct sl_layout *l, struct sl_pq_writer *w, uint32_t col
         }
         sl_buf_add(&l->half, SL_BYTES(halves, count * sizeof(*halves)));
     }
-    l->is_refused |= l->half.is_failed;
+    if (l->half.is_failed) {
+        l->is_refused = true;
+        return;
+    }
     sl_pq_put_array(w, col, sl_buf_view(&l->half));
 }
 

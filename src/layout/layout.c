@@ -93,6 +93,41 @@ void sl_layout_schema(const struct sl_layout *l, struct sl_pq_opts *opts)
     opts->sorted_column = 0; /* id */
 }
 
+static void add_column(struct sl_json *w, const char *prefix, struct sl_str column,
+                       const char *kind, struct sl_str name)
+{
+    SL_AUTO(sl_buf) path = SL_BUF_EMPTY;
+    sl_buf_addf(&path, "%s%.*s", prefix, SL_STR_ARG(column));
+    w->out->is_failed |= path.is_failed;
+    sl_json_obj(w);
+    sl_json_key(w, "column");
+    sl_json_str(w, sl_buf_str(&path));
+    sl_json_key(w, kind);
+    sl_json_str(w, name);
+    sl_json_obj_end(w);
+}
+
+void sl_layout_columns_json(const struct sl_layout *l, struct sl_json *w)
+{
+    const struct sli_lake *lake = &l->lake;
+    sl_json_arr(w);
+    for (uint32_t i = 0; i < lake->named_count; i++) {
+        if (lake->named[i].column != SL_PQ_NOWHERE) {
+            add_column(w, "", lake->named[i].column_name, "vector", lake->named[i].name);
+        }
+    }
+    for (uint32_t i = 0; i < lake->multi_count; i++) {
+        if (lake->multi[i].column != SL_PQ_NOWHERE) {
+            add_column(w, "", lake->multi[i].column_name, "multiVector", lake->multi[i].name);
+        }
+    }
+    for (uint32_t i = 0; i < lake->properties.field_count; i++) {
+        const struct sli_field *f = &lake->properties.fields[i];
+        add_column(w, "properties.", f->name, "property", f->key);
+    }
+    sl_json_arr_end(w);
+}
+
 struct sl_layout_tally sl_layout_tally(const struct sl_layout *l)
 {
     return l->tally;

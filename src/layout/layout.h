@@ -7,6 +7,7 @@
 #ifndef SL_LAYOUT_LAYOUT_H
 #define SL_LAYOUT_LAYOUT_H
 
+#include "base/json.h"
 #include "lsm/storobj.h"
 #include "parquet/parquet.h"
 
@@ -20,7 +21,7 @@ struct sl_layout_opts {
     enum sl_layout_kind kind;
     enum sl_timestamp_unit unit;  /* of creation_time and update_time; not AUTO */
     bool is_json_annotated;       /* weaviate: columns of JSON text say so */
-    bool has_field_ids;           /* lake: made from paths, see docs/decisions/0009 */
+    bool has_field_ids;           /* lake: made from paths, see docs/decisions/0010 */
     bool is_half;                 /* lake: vectors as FLOAT16, rounded to nearest */
     const struct sl_str *columns; /* those wanted, by name, "properties.x" one of a group; id always
                                      is; none: all */
@@ -36,6 +37,9 @@ void sl_layout_close(struct sl_layout *l);
 SL_DEFINE_FREEP(sl_layout, sl_layout_close)
 /* Nodes and sorted column of writer options; they live as long as the layout. */
 void sl_layout_schema(const struct sl_layout *l, struct sl_pq_opts *opts);
+/* Layout lake: an array of {"column", and "vector", "multiVector" or "property": its name in the
+ * class}, for those columns that are made from the class. */
+void sl_layout_columns_json(const struct sl_layout *l, struct sl_json *w);
 /* One row. SL_ECORRUPT, SL_ETOOBIG name the object; other failures are the writer's. */
 sl_rc sl_layout_put(struct sl_layout *l, struct sl_pq_writer *w, const struct sl_object *obj,
                     struct sl_err *err);

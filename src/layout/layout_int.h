@@ -19,7 +19,8 @@ enum sli_kind {
     SLI_JSON,   /* as it is: a type we do not know, or objects nested too deep */
 };
 struct sli_field {
-    struct sl_str key; /* in the object's JSON */
+    struct sl_str key;  /* in the object's JSON */
+    struct sl_str name; /* of its node */
     enum sli_kind kind;
     bool is_list;
     uint8_t rep; /* at which further elements of the list repeat */
@@ -30,7 +31,7 @@ struct sli_field {
     struct sl_bytes *found; /* room for one value per field */
 };
 struct sli_vector_column {
-    struct sl_str name;
+    struct sl_str name, column_name;
     uint32_t column;
 };
 struct sli_lake {

@@ -179,6 +179,7 @@ static void add_vectors(struct schema *s, json_t *configs, bool is_multi)
     for (uint32_t i = 0; i < count; i++) {
         struct sl_str name =
             free_name(s, names, i, is_multi ? "multi_vector_" : "vector_", list[i].name);
+        list[i].column_name = name;
         list[i].column = sli_is_wanted(l, name) ? l->lake.column_count : SL_PQ_NOWHERE;
         if (list[i].column != SL_PQ_NOWHERE) {
             add_floats(s, name, SL_PQ_OPTIONAL, is_multi ? 2 : 1);
@@ -340,7 +341,8 @@ static void add_fields(struct schema *s, struct sli_field *of, json_t *propertie
         f->key = sl_arena_str(arena, sl_str_from(key == NULL ? "" : key));
         s->is_failed |= f->key.ptr == NULL;
         of->by_key[i] = i;
-        add_field(s, free_name(s, names, i, "", f->key), f, property);
+        f->name = free_name(s, names, i, "", f->key);
+        add_field(s, f->name, f, property);
     }
     qsort_r(of->by_key, of->field_count, sizeof(*of->by_key), by_key, of->fields);
 }

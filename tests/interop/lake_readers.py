@@ -212,6 +212,22 @@ def test_bounds_let_readers_skip_and_never_lose_a_row(bin_dir):
     node.close()
 
 
+def test_names_that_differ_in_case_alone(bin_dir):
+    node = Node(bin_dir)
+    node.ok("POST", "/v1/schema", {"class": "Case", "properties": [{"name": "p", "dataType": ["text"]}],
+            "vectorConfig": {k: {"vectorizer": {"none": {}}, "vectorIndexType": "hnsw"} for k in ("x", "X")}})
+    node.ok("POST", "/v1/objects", {"class": "Case", "id": str(uuid.UUID(int=1)), "vectors": {"x": [1, 2], "X": [3, 4]},
+                                    "properties": {"p": "text"}})
+    node.export("case", config={"layout": "lake"})
+    for name, rows in readers([next(node.folder("case").rglob("*.parquet"))]).items():
+        equal(rows[0]["properties"], {"p": "text"}, name)
+        equal((rows[0]["vector_X"], rows[0]["vector_x__2"]), ([3, 4], [1, 2]), name)
+    schema = json.loads((node.folder("case") / "_schema.json").read_text())
+    equal(schema["classes"][0]["columns"], [{"column": "vector_X", "vector": "X"}, {"column": "vector_x__2", "vector": "x"},
+                                            {"column": "properties.p", "property": "p"}])
+    node.close()
+
+
 def ids_of(file):
     """Path of each leaf -> field id, by Arrow's reading of the footer."""
     def walk(field, path):

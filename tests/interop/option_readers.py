@@ -158,6 +158,11 @@ def test_every_pair_of_options(bin_dir):
             equal(len(rows), len(want), f"{reader} {config}")
             for key, row in want.items():
                 compare(got[key], row, f"{reader} {config}")
+        code, _, errors = node.sluice("verify", "--deep", str(node.folder(f"e{number}")))
+        equal(code, 0, f"{config} {errors}")
+        manifest = json.loads((node.folder(f"e{number}") / "_manifest.json").read_text())
+        is_whole = not one["columns"] and not one["vectorType"]
+        equal({"rowHash" in f for f in manifest["files"]}, {is_whole}, str(config))
         codec = {"fast": "ZSTD", "small": "ZSTD", "snappy": "SNAPPY", "lz4_raw": "LZ4", "none": "UNCOMPRESSED"}
         group = pq.ParquetFile(files[0]).metadata.row_group(0)
         check(group.column(0).compression.startswith(codec[one["compression"]]), group.column(0).compression, config)
