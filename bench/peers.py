@@ -105,12 +105,12 @@ def sluice(out, folder, layout, rows, repeats):
     """Our own figures, and the folder of the last export."""
     sys.path.insert(0, str(REPO / "bench"))
     from node import Node  # noqa: PLC0415
-    node = Node(out / "bin", data=folder, EXPORT_PARALLELISM=1, SLUICE_MANIFEST=os.environ.get("SLUICE_MANIFEST", "on"))
+    node = Node(out / "bin", data=folder, EXPORT_PARALLELISM=1)
     best = None
     for n in range(repeats + 1):
         fields = lambda: pathlib.Path(f"/proc/{node.process.pid}/stat").read_text().rsplit(") ", 1)[1].split()  # noqa: E731
         spent = -sum(map(int, fields()[11:13]))
-        state = node.export(f"{layout}{n}", config={"layout": layout})
+        state = node.export(f"{layout}{n}", config={"layout": layout, "manifest": False})
         spent += sum(map(int, fields()[11:13]))
         figure = (1e4 * spent / rows, state["tookInMs"] / 1000)
         best = figure if n > 0 and (best is None or figure < best) else best
