@@ -127,12 +127,50 @@ static sl_rc write_schema(const struct sli_job *job, struct sl_arena *arena, str
 
 /* ---- _manifest.json ---- */
 
+/* Objects of other times were left out: {"from", "before"}, either may be missing. */
+static void add_span(struct sl_json *w, const char *key, const struct sl_time_span *span)
+{
+    SL_AUTO(sl_buf) text = SL_BUF_EMPTY;
+    if (!span->has_from && !span->has_to) {
+        return;
+    }
+    sl_json_key(w, key);
+    sl_json_obj(w);
+    if (span->has_from) {
+        sl_time_add_ns(&text, span->from);
+        add_str(w, "from", sl_buf_str(&text));
+    }
+    if (span->has_to) {
+        sl_buf_clear(&text);
+        sl_time_add_ns(&text, span->to);
+        add_str(w, "before", sl_buf_str(&text));
+    }
+    sl_json_obj_end(w);
+    w->out->is_failed |= text.is_failed;
+}
+
 static void add_settings(const struct sli_job *job, struct sl_json *w)
 {
     const struct sl_export_settings *s = &job->settings;
     sl_json_key(w, "settings");
     sl_json_obj(w);
-    add_text(w, "compression", s->compression == SL_COMPRESSION_SMALL ? "small" : "fast");
+    add_text(w, "compression", sli_compression_name(s->compression));
+    if (s->compression == SL_COMPRESSION_SMALL) {
+        add_number(w, "compressionLevel", (uint64_t)sli_zstd_level(s));
+    }
+    if (s->layout == SL_LAYOUT_LAKE) {
+        add_text(w, "vectorType", s->is_half ? "float16" : "float32");
+    }
+    if (s->column_count > 0) {
+        sl_json_key(w, "columns");
+        sl_json_arr(w);
+        for (uint32_t i = 0; i < s->column_count; i++) {
+            sl_json_str(w, s->columns[i]);
+        }
+        sl_json_arr_end(w);
+    }
+    add_span(w, "creationTime", &s->created);
+    add_span(w, "updateTime", &s->updated);
     add_text(w, "timestampUnit", sl_timestamp_unit_name(s->unit));
     sl_json_key(w, "jsonAnnotation");
     sl_json_bool(w, s->is_json_annotated);

@@ -161,6 +161,12 @@ def test_every_pair_of_options(bin_dir):
         code, _, errors = node.sluice("verify", "--deep", str(node.folder(f"e{number}")))
         equal(code, 0, f"{config} {errors}")
         manifest = json.loads((node.folder(f"e{number}") / "_manifest.json").read_text())
+        told = manifest["settings"]
+        equal((told["compression"], told.get("compressionLevel")),
+              (one["compression"], (one["compressionLevel"] or 3) if one["compression"] == "small" else None), str(config))
+        equal(told.get("columns"), config.get("columns"), str(config))
+        equal(told.get("vectorType"), None if one["layout"] == "weaviate" else one["vectorType"] or "float32", str(config))
+        equal("from" in told.get("updateTime", {}), bool(one["where"]), str(config))
         is_whole = not one["columns"] and not one["vectorType"]
         equal({"rowHash" in f for f in manifest["files"]}, {is_whole}, str(config))
         codec = {"fast": "ZSTD", "small": "ZSTD", "snappy": "SNAPPY", "lz4_raw": "LZ4", "none": "UNCOMPRESSED"}
