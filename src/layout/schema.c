@@ -21,18 +21,20 @@ struct schema {
     bool is_failed;     /* memory was refused */
 };
 
+static bool is_taken(const struct sli_lake *lake, int32_t id)
+{
+    bool is_there = false;
+    for (uint32_t i = 0; i < lake->node_count && !is_there; i++) {
+        is_there = lake->nodes[i].field_id == id;
+    }
+    return is_there;
+}
+
 static int32_t field_id(const struct schema *s)
 {
-    const struct sli_lake *lake = &s->l->lake;
     int32_t id = (int32_t)(sl_xxh64(sl_buf_view(&s->path)) & FIELD_ID_MASK);
-    bool is_taken = id == 0;
-    for (uint32_t i = 0; i < lake->node_count; i++) {
-        is_taken |= lake->nodes[i].field_id == id;
-        if (is_taken) { /* hashes of two paths met: once in a million classes */
-            id = (id + 1) & FIELD_ID_MASK;
-            is_taken = id == 0;
-            i = 0;
-        }
+    while (id == 0 || is_taken(&s->l->lake, id)) { /* hashes met: once in a million classes */
+        id = (id + 1) & FIELD_ID_MASK;
     }
     return id;
 }

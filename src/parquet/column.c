@@ -15,12 +15,24 @@ struct sli_slab {
     uint8_t data[];
 };
 
+size_t sli_small_page_bytes(const struct sl_pq_opts *opts)
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i < opts->node_count; i++) {
+        const struct sl_pq_node *node = &opts->nodes[i];
+        count += node->type != SL_PQ_GROUP && node->profile == SL_PQ_ZSTD;
+    }
+    size_t share = SLI_PAGES_BYTES / SL_MAX(count, (size_t)1);
+    return SL_MAX(SL_MIN(share, (size_t)SLI_PAGE_BYTES), (size_t)SLI_PAGE_BYTES_LEAST);
+}
+
 /* Walks the nodes in depth-first order with a stack of the groups that are open. */
 void sli_columns_init(const struct sl_pq_opts *opts, struct sli_column *columns)
 {
     const struct sl_pq_node *open[SL_PQ_DEPTH_MAX];
     uint32_t left[SL_PQ_DEPTH_MAX]; /* children to come */
-    uint32_t depth = 0, count = 0, small = 0;
+    uint32_t depth = 0, count = 0;
+    size_t small_page = sli_small_page_bytes(opts);
     for (uint32_t i = 0; i < opts->node_count; i++) {
         const struct sl_pq_node *node = &opts->nodes[i];
         sl_assert(depth < SL_PQ_DEPTH_MAX);
@@ -31,24 +43,20 @@ void sli_columns_init(const struct sl_pq_opts *opts, struct sli_column *columns)
             continue;
         }
         struct sli_column *c = &columns[count++];
-        *c = (struct sli_column){.def = node, .depth = depth + 1, .page_bytes = SLI_PAGE_BYTES};
+        *c = (struct sli_column){.def = node,
+                                 .depth = depth + 1,
+                                 .page_bytes =
+                                     node->profile == SL_PQ_ZSTD ? small_page : SLI_PAGE_BYTES};
         memcpy(c->path, open, c->depth * sizeof(*open));
         for (uint32_t d = 0; d < c->depth; d++) {
             c->max_rep = (uint8_t)(c->max_rep + (open[d]->repetition == SL_PQ_REPEATED));
             c->max_def = (uint8_t)(c->max_def + (open[d]->repetition != SL_PQ_REQUIRED));
         }
-        small += node->profile == SL_PQ_ZSTD;
         while (depth > 0 && --left[depth - 1] == 0) {
             depth--;
         }
     }
     sl_assert(depth == 0);
-    size_t share = SL_MIN(SLI_PAGES_BYTES / SL_MAX(small, 1U), SLI_PAGE_BYTES);
-    for (uint32_t i = 0; i < count; i++) {
-        if (columns[i].def->profile == SL_PQ_ZSTD) {
-            columns[i].page_bytes = SL_MAX(share, (size_t)SLI_PAGE_BYTES_LEAST);
-        }
-    }
 }
 
 static void free_slabs(struct sli_slab *s)

@@ -185,6 +185,8 @@ struct sli_column {
     uint32_t chunk_count, chunk_cap;
     struct sl_buf bounds; /* bytes of all min and max values */
 };
+/* Values that fill a page of a column other than those of vectors. */
+size_t sli_small_page_bytes(const struct sl_pq_opts *opts);
 /* Columns of the schema, in order; `columns` has room for sl_pq_column_count. */
 void sli_columns_init(const struct sl_pq_opts *opts, struct sli_column *columns);
 void sli_column_fini(struct sli_column *c);

@@ -69,26 +69,20 @@ uint32_t sl_pq_column_count(const struct sl_pq_opts *opts)
 
 uint64_t sl_pq_memory_bound(const struct sl_pq_opts *opts)
 {
-    uint64_t small = 0,
-             bytes = 2 * (uint64_t)(opts->zstd_level > 3 ? SLI_CODEC_BYTES_HIGH : SLI_CODEC_BYTES);
+    uint64_t codec = opts->zstd_level > 3 ? SLI_CODEC_BYTES_HIGH : SLI_CODEC_BYTES;
+    uint64_t bytes = opts->group_bytes + 2 * codec;
     for (uint32_t i = 0; i < opts->node_count; i++) {
         const struct sl_pq_node *node = &opts->nodes[i];
-        small += node->type != SL_PQ_GROUP && node->profile == SL_PQ_ZSTD;
-    }
-    for (uint32_t i = 0; i < opts->node_count; i++) {
-        const struct sl_pq_node *node = &opts->nodes[i];
-        uint64_t page = SLI_PAGE_BYTES;
-        if (node->profile == SL_PQ_ZSTD) {
-            page = SL_MIN(page, SLI_PAGES_BYTES / SL_MAX(small, (uint64_t)1));
-            page = SL_MAX(page, (uint64_t)SLI_PAGE_BYTES_LEAST);
+        if (node->type != SL_PQ_GROUP) {
+            bool is_small = node->profile == SL_PQ_ZSTD;
+            uint64_t page =
+                (is_small ? sli_small_page_bytes(opts) : SLI_PAGE_BYTES) + SLI_LEVELS_ROOM;
+            /* A buffer's last step; room the newest page of a slab was given and left. */
+            bytes += sizeof(struct sli_column) + page + page / 2 +
+                     sli_codec_bound(opts->compression, page);
         }
-        page += SLI_LEVELS_ROOM;
-        uint64_t growth = page + page / 2; /* a buffer's last step */
-        uint64_t slack = sli_codec_bound(opts->compression,
-                                         page); /* room the newest page of a slab was given, left */
-        bytes += node->type == SL_PQ_GROUP ? 0 : sizeof(struct sli_column) + growth + slack;
     }
-    return opts->group_bytes + bytes;
+    return bytes;
 }
 
 static sl_rc open_columns(struct sl_pq_writer *w, struct sl_err *err)
