@@ -194,6 +194,22 @@ def report(node, folder, before, after, acknowledged):
         print("   ", *row, sep=" | ")
 
 
+def lake(bin_dir, node, folder):
+    heading("4. The same, typed, for a lake; verified page by page")
+    server = ["--server", node.url]
+    run(f"{bin_dir}/sluice", "create", "lake", "--include", "Synset", "--layout", "lake", "--wait", *server)
+    for name in ("wordnet", "lake"):
+        run(f"{bin_dir}/sluice", "verify", "--deep", f"{folder}/data/exports/{name}")
+    files = f"'{folder}/data/exports/lake/collection=Synset/*.parquet'"
+    vector = next(row[0] for row in duckdb.sql(f"describe select * from {files}").fetchall() if row[0].startswith("vector_"))
+    print("\n  nearest to 'sluice' by their vectors, in DuckDB:")
+    for row in duckdb.sql(f"""
+            with asked as (select {vector} as v from {files} where properties.lemmas[1] = 'sluice' limit 1)
+            select properties.lemmas[1], round(list_cosine_similarity({vector}, v)::double, 3) as likeness, properties.gloss
+            from {files}, asked order by likeness desc limit 3""").fetchall():
+        print("   ", *row, sep=" | ")
+
+
 def main():
     bin_dir = sys.argv[1]
     with tempfile.TemporaryDirectory(prefix="sluice-demo-") as folder:
@@ -201,6 +217,7 @@ def main():
         load(bin_dir, node, folder)
         times = export(bin_dir, node)
         report(node, folder, *times)
+        lake(bin_dir, node, folder)
         node.stop()
     heading("Done: SIGTERM stopped the node cleanly.")
 
