@@ -245,4 +245,17 @@ def test_exports_in_a_store_are_verified_there(bin_dir):
         node.close()
 
 
+def test_typed_files_lie_in_folders_of_every_store(bin_dir):
+    for backend, start in (("s3", stores.versitygw), ("gcs", stores.fake_gcs), ("azure", stores.azurite)):
+        with start() as store:
+            node = loaded(bin_dir, **store.env, EXPORT_DEFAULT_PATH="")
+            node.ok("POST", f"/v1/export/{backend}", {"id": "typed", "file_format": "parquet", "config": {"layout": "lake"}})
+            code, out, err = node.sluice("wait", "typed", "--backend", backend, "--json")
+            equal((code, json.loads(out)["status"]), (0, "SUCCESS"), f"{backend} {err}")
+            told = verify(node, f"{store.place}/typed", "--deep")
+            equal(told["problems"], [], backend)
+            check(all(f["path"].startswith("collection=") for f in told["files"]), backend, told)
+            node.close()
+
+
 run(dict(globals()))
