@@ -14,7 +14,8 @@ enum {
     KEY_VECTORS,
     KEY_FILE_BYTES,
     KEY_NO_MANIFEST,
-    KEY_FIELD_IDS
+    KEY_FIELD_IDS,
+    KEY_ID_TYPE
 };
 
 static const struct argp_option options[] = {
@@ -34,6 +35,8 @@ static const struct argp_option options[] = {
      "Vectors of layout lake: float32 (default) or float16, rounded", 0},
     {"timestamp-unit", KEY_UNIT, "UNIT", 0,
      "Unit of creation_time and update_time: ns, us or ms (ns; in layout lake us)", 0},
+    {"id-type", KEY_ID_TYPE, "TYPE", 0,
+     "UUIDs of layout lake: string (default) or uuid, which Spark does not read", 0},
     {"field-ids", KEY_FIELD_IDS, NULL, 0,
      "Give the columns of layout lake ids that stay the same from export to export", 0},
     {"no-manifest", KEY_NO_MANIFEST, NULL, 0,
@@ -94,6 +97,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return choose(config, "timestampUnit", json_string(arg), state);
     case KEY_NO_MANIFEST:
         return choose(config, "manifest", json_false(), state);
+    case KEY_ID_TYPE:
+        return choose(config, "idType", json_string(arg), state);
     case KEY_FIELD_IDS:
         return choose(config, "fieldIds", json_true(), state);
     case KEY_COLUMNS:

@@ -96,6 +96,16 @@ static sl_rc choose_vectors(const struct target *t, const json_t *v, struct sl_e
     return SL_OK;
 }
 
+static sl_rc choose_id_type(const struct target *t, const json_t *v, struct sl_err *err)
+{
+    const char *text = json_string_value(v);
+    if (text == NULL || (strcmp(text, "string") != 0 && strcmp(text, "uuid") != 0)) {
+        return not_one_of("idType", "string uuid", err);
+    }
+    t->settings->is_uuid_typed = strcmp(text, "uuid") == 0;
+    return SL_OK;
+}
+
 static sl_rc choose_field_ids(const struct target *t, const json_t *v, struct sl_err *err)
 {
     t->settings->has_field_ids = json_is_true(v);
@@ -236,17 +246,12 @@ static const struct {
     const char *key;
     sl_rc (*choose)(const struct target *t, const json_t *v, struct sl_err *err);
 } choices[] = {
-    {"columns", choose_columns},
-    {"compression", choose_compression},
-    {"compressionLevel", choose_level},
-    {"fieldIds", choose_field_ids},
-    {"layout", choose_layout},
-    {"manifest", choose_manifest},
-    {"targetFileBytes", choose_file_bytes},
-    {"tenants", choose_tenants},
-    {"timestampUnit", choose_unit},
-    {"vectorType", choose_vectors},
-    {"where", choose_where},
+    {"columns", choose_columns},        {"compression", choose_compression},
+    {"compressionLevel", choose_level}, {"fieldIds", choose_field_ids},
+    {"idType", choose_id_type},         {"layout", choose_layout},
+    {"manifest", choose_manifest},      {"targetFileBytes", choose_file_bytes},
+    {"tenants", choose_tenants},        {"timestampUnit", choose_unit},
+    {"vectorType", choose_vectors},     {"where", choose_where},
 };
 
 sl_rc sl_export_choose(const json_t *config, struct sl_arena *arena,

@@ -49,6 +49,7 @@ struct sl_export_settings {
     enum sl_timestamp_unit unit;
     enum sl_compression compression;
     uint32_t zstd_level;          /* SMALL; 0: 3 */
+    bool is_uuid_typed;           /* layout lake: UUIDs in 16 bytes, not as text */
     bool has_field_ids;           /* layout lake: nodes of the schema have ids */
     bool is_half;                 /* layout lake: vectors as FLOAT16 */
     const struct sl_str *columns; /* names; none: all */

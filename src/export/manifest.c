@@ -159,6 +159,7 @@ static void add_settings(const struct sli_job *job, struct sl_json *w)
         add_number(w, "compressionLevel", (uint64_t)sli_zstd_level(s));
     }
     if (s->layout == SL_LAYOUT_LAKE) {
+        add_text(w, "idType", s->is_uuid_typed ? "uuid" : "string");
         add_text(w, "vectorType", s->is_half ? "float16" : "float32");
     }
     if (s->column_count > 0) {

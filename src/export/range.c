@@ -168,6 +168,7 @@ sl_rc sli_layout_open(const struct sli_job *job, struct sl_str class_json, bool 
     struct sl_layout_opts opts = {.kind = job->settings.layout,
                                   .unit = job->settings.unit,
                                   .is_json_annotated = job->settings.is_json_annotated,
+                                  .is_uuid_typed = job->settings.is_uuid_typed,
                                   .has_field_ids = job->settings.has_field_ids,
                                   .is_half = job->settings.is_half,
                                   .columns = job->settings.columns,

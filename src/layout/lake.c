@@ -120,13 +120,25 @@ static sl_rc put_multi(struct sl_layout *l, struct sl_pq_writer *w, const struct
     return next == obj->multi_count ? SL_OK : unknown_vector(obj->multi[next].name, err);
 }
 
+void sli_put_uuid(const struct sl_layout *l, struct sl_pq_writer *w, uint32_t col,
+                  const uint8_t uuid[SL_UUID_SIZE])
+{
+    char text[SL_UUID_TEXT_SIZE];
+    if (l->opts.is_uuid_typed) {
+        sl_pq_put_bytes(w, col, SL_BYTES(uuid, SL_UUID_SIZE));
+        return;
+    }
+    sl_uuid_format(uuid, text);
+    sl_pq_put_bytes(w, col, SL_BYTES(text, sizeof(text)));
+}
+
 sl_rc sli_lake_put(struct sl_layout *l, struct sl_pq_writer *w, const struct sl_object *obj,
                    struct sl_err *err)
 {
     int64_t created = 0, updated = 0;
     SL_TRY(sli_time_of(l, obj->create_ms, &created, err));
     SL_TRY(sli_time_of(l, obj->update_ms, &updated, err));
-    sl_pq_put_bytes(w, 0, SL_BYTES(obj->uuid, SL_UUID_SIZE));
+    sli_put_uuid(l, w, 0, obj->uuid);
     sl_pq_put_i64(w, l->lake.created_column, created);
     sl_pq_put_i64(w, l->lake.updated_column, updated);
     if (obj->vector.len > 0) {

@@ -21,6 +21,7 @@ struct sl_layout_opts {
     enum sl_layout_kind kind;
     enum sl_timestamp_unit unit;  /* of creation_time and update_time; not AUTO */
     bool is_json_annotated;       /* weaviate: columns of JSON text say so */
+    bool is_uuid_typed;           /* lake: UUIDs in 16 bytes, not as text */
     bool has_field_ids;           /* lake: made from paths, see docs/decisions/0010 */
     bool is_half;                 /* lake: vectors as FLOAT16, rounded to nearest */
     const struct sl_str *columns; /* those wanted, by name, "properties.x" one of a group; id always

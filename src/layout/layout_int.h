@@ -68,6 +68,9 @@ sl_rc sli_weaviate_put(struct sl_layout *l, struct sl_pq_writer *w, const struct
 sl_rc sli_lake_open(struct sl_layout *l, struct sl_str class_json, struct sl_err *err);
 
 /* ---- lake.c ---- */
+/* In the form of the options: 16 bytes or text. */
+void sli_put_uuid(const struct sl_layout *l, struct sl_pq_writer *w, uint32_t col,
+                  const uint8_t uuid[SL_UUID_SIZE]);
 sl_rc sli_lake_put(struct sl_layout *l, struct sl_pq_writer *w, const struct sl_object *obj,
                    struct sl_err *err);
 

@@ -236,6 +236,13 @@ static const char reference_members[] = "[{\"name\":\"beacon\",\"dataType\":[\"t
 
 static void add_fields(struct schema *s, struct sli_field *of, json_t *properties);
 
+/* Spark does not read UUID as a type of its own, so it is text unless it is asked for. */
+static struct sl_pq_node leaf_of(const struct schema *s, enum sli_kind kind)
+{
+    static const struct sl_pq_node text = {.type = SL_PQ_BYTE_ARRAY, .annotation = SL_PQ_STRING};
+    return kind == SLI_UUID && !s->l->opts.is_uuid_typed ? text : leaves[kind];
+}
+
 /* What the first data type says; the rest are other targets of a reference. */
 static void read_type(const json_t *property, struct sli_field *f, const char **ret_members)
 {
@@ -285,7 +292,7 @@ static json_t *members_of(const struct schema *s, json_t *property, struct sli_f
 static void add_element(struct schema *s, struct sl_str name, struct sli_field *f, json_t *members)
 {
     if (f->kind != SLI_OBJECT) {
-        struct sl_pq_node leaf = leaves[f->kind];
+        struct sl_pq_node leaf = leaf_of(s, f->kind);
         leaf.repetition = SL_PQ_OPTIONAL;
         leaf.stats = s->rep > 0 ? SL_PQ_STATS_NULLS : leaf.stats; /* bounds of lists help nobody */
         add_leaf(s, name, leaf);
@@ -392,9 +399,9 @@ static void add_columns(struct schema *s, json_t *class)
 {
     struct sli_lake *lake = &s->l->lake;
     struct sl_pq_node time = {.type = SL_PQ_INT64, .annotation = time_notes[s->l->opts.unit]};
-    struct sl_pq_node json = leaves[SLI_JSON];
+    struct sl_pq_node json = leaf_of(s, SLI_JSON);
     json.repetition = SL_PQ_OPTIONAL;
-    add_leaf(s, SL_STR("id"), leaves[SLI_UUID]);
+    add_leaf(s, SL_STR("id"), leaf_of(s, SLI_UUID));
     lake->created_column = add_wanted(s, SL_STR("creation_time"), time);
     lake->updated_column = add_wanted(s, SL_STR("update_time"), time);
     lake->vector_column = SL_PQ_NOWHERE;

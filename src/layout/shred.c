@@ -122,7 +122,7 @@ static bool put_uuid(const struct shred *s, uint32_t col, struct sl_bytes value)
     if (!text_of(s, value, &text) || !sl_uuid_parse(text, uuid)) {
         return false;
     }
-    sl_pq_put_bytes(s->w, col, SL_BYTES(uuid, sizeof(uuid)));
+    sli_put_uuid(s->l, s->w, col, uuid);
     return true;
 }
 
