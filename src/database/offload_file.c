@@ -355,8 +355,11 @@ sl_rc sli_offload_find(struct sl_db *db, struct sl_str class_name, uint64_t shar
 /* Removes what may be removed; the highest number that stays, or -1. */
 static int64_t remove_all(struct sl_backend *be, const struct listing *l)
 {
-    const char *end = (const char *)l->keys.ptr + l->keys.len;
     int64_t stayed = -1;
+    if (l->keys.len == 0) {
+        return stayed;
+    }
+    const char *end = (const char *)l->keys.ptr + l->keys.len;
     for (const char *key = (const char *)l->keys.ptr; key < end; key += strlen(key) + 1) {
         uint64_t number = 0;
         bool is_ours = number_of(l->prefix, sl_str_from(key), &number);
