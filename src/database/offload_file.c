@@ -133,9 +133,8 @@ struct in {
 /* The next `len` bytes; the view lives until the next call. */
 static sl_rc next(struct in *in, size_t len, struct sl_bytes *ret, struct sl_err *err)
 {
-    if (in->ahead.len - in->used < len) {
-        in->ahead.len -= in->used;
-        memmove(in->ahead.ptr, in->ahead.ptr + in->used, in->ahead.len);
+    if (in->used > 0 && in->ahead.len - in->used < len) {
+        sl_buf_consume(&in->ahead, in->used);
         in->used = 0;
     }
     while (in->ahead.len < in->used + len) {
