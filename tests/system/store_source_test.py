@@ -95,7 +95,7 @@ def test_node_serves_a_backup_of_a_store(bin_dir):
     sluice(bin_dir, source / name, out, "--id", "folder")
     want = tables(out / "folder")
     with stores.versitygw() as store:
-        put_all(store, source)
+        stores.put_all(store, source)
         before = store.objects()
         env = {k: v for k, v in store.env.items() if k != "EXPORT_DEFAULT_BUCKET"}
         node = Node(bin_dir, SLUICE_SOURCE=f"backup:{store.place}/backups/{name}", **env)
