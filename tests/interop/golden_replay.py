@@ -25,7 +25,7 @@ from node import Failed, Node, check, equal, run  # noqa: E402
 
 DATA = pathlib.Path(__file__).parent.parent / "data" / "contract-golden"
 ZERO_TIME = "0001-01-01T00:00:00.000Z"
-SHARD = re.compile(r"\b(?=[A-Za-z0-9]*[A-Z])(?=[A-Za-z0-9]*[a-z0-9])[A-Za-z0-9]{12}\b")
+SHARD = re.compile(r"\b(?=[A-Za-z0-9]*[A-Z0-9])(?=[A-Za-z0-9]*[a-z0-9])[A-Za-z0-9]{12}\b")
 
 # Reply messages of the gRPC methods.
 RPC_REPLIES = {
