@@ -32,13 +32,13 @@ void sli_codec_free(struct sli_codec *c)
 }
 SL_DEFINE_FREEP(sli_codec, sli_codec_free)
 
-static void *alloc_for_zstd(void *opaque, size_t size)
+void *sli_zstd_alloc(void *opaque, size_t size)
 {
     (void)opaque;
     return sl_alloc(size);
 }
 
-static void free_for_zstd(void *opaque, void *ptr)
+void sli_zstd_free(void *opaque, void *ptr)
 {
     (void)opaque;
     sl_free(ptr);
@@ -48,7 +48,7 @@ static void free_for_zstd(void *opaque, void *ptr)
 static ZSTD_CCtx *open_context(void)
 {
     return ZSTD_createCCtx_advanced(
-        (ZSTD_customMem){.customAlloc = alloc_for_zstd, .customFree = free_for_zstd});
+        (ZSTD_customMem){.customAlloc = sli_zstd_alloc, .customFree = sli_zstd_free});
 }
 
 static sl_rc told(size_t zstd_rc, struct sl_err *err)

@@ -110,6 +110,9 @@ void sli_levels_write(const struct sli_run *runs, uint32_t run_count, bool is_re
 
 /* ---- codec.c ---- */
 struct sli_codec;
+/* For ZSTD_customMem, of compression and decompression: its memory is ours. */
+void *sli_zstd_alloc(void *opaque, size_t size);
+void sli_zstd_free(void *opaque, void *ptr);
 /* A context at level 3 and below with 1 MiB pages; ZSTD_sizeof_CCtx says 1.3 MiB. */
 #define SLI_CODEC_BYTES (2u << 20)
 /* The same at level 22. */

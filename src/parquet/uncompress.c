@@ -17,18 +17,6 @@ struct sli_uncompress {
     ZSTD_DCtx *zstd;
 };
 
-static void *alloc_for_zstd(void *opaque, size_t size)
-{
-    (void)opaque;
-    return sl_alloc(size);
-}
-
-static void free_for_zstd(void *opaque, void *ptr)
-{
-    (void)opaque;
-    sl_free(ptr);
-}
-
 sl_rc sli_uncompress_new(int32_t codec, struct sli_uncompress **ret, struct sl_err *err)
 {
     if (codec != SLI_CODEC_NONE && codec != SLI_CODEC_SNAPPY && codec != SLI_CODEC_ZSTD &&
@@ -44,7 +32,7 @@ sl_rc sli_uncompress_new(int32_t codec, struct sli_uncompress **ret, struct sl_e
     u->codec = codec;
     if (codec == SLI_CODEC_ZSTD) {
         u->zstd = ZSTD_createDCtx_advanced(
-            (ZSTD_customMem){.customAlloc = alloc_for_zstd, .customFree = free_for_zstd});
+            (ZSTD_customMem){.customAlloc = sli_zstd_alloc, .customFree = sli_zstd_free});
         if (u->zstd == NULL) {
             sl_free(u);
             return SL_NOMEM(err);
