@@ -4,12 +4,14 @@ import json
 import pathlib
 import struct
 import sys
+import tempfile
 import uuid
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "lib"))
+import fixtures  # noqa: E402
 import stores  # noqa: E402
 from node import Node, check, equal, run  # noqa: E402
 
@@ -229,6 +231,26 @@ def test_exports_of_a_real_weaviate_come_in(bin_dir):
             for column in ("vector", "named_vectors", "multi_vectors"):
                 equal(got[key][column], row[column], f"{key} {column}")
         node.close()
+
+
+def hashes(place):
+    manifest = json.loads((place / "_manifest.json").read_text())
+    return {c["name"]: (c["rows"], c["rowHash"]) for c in manifest["collections"]}
+
+
+def test_rows_of_a_real_weaviate_keep_their_hashes(bin_dir):
+    """The server's own export, imported, holds what its data directory held, which we read apart from it."""
+    for version in ("v1.37.14", "v1.39.0"):
+        options = STATES / version / "options"
+        with tempfile.TemporaryDirectory(prefix="sluice-test-") as folder:
+            fixtures.unpack(options / "data.tar.zst", folder, "clean")
+            node, theirs = Node(bin_dir), pathlib.Path(folder) / "theirs"
+            code, _, err = node.sluice("export", f"{folder}/clean", str(theirs), "--id", "x", "--source", "weaviate")
+            equal(code, 0, err)
+            told, err = import_json(node, options / "export-clean/options-shared", "--schema", theirs / "x/_schema.json")
+            equal((told["stored"], told["refused"]), (254, 0), err)
+            equal(hashes(export(node, "again")), hashes(theirs / "x"), version)
+            node.close()
 
 
 run(dict(globals()))
