@@ -484,6 +484,8 @@ def test_gcs(bin_dir):
         w.use(store)
         try:
             survives(bin_dir, faults=0)
+            for skip in range(6):
+                survives(bin_dir, first(1, "CompleteMultipartUpload", Answer(200), skip=skip))
             chaos(bin_dir, *runs_of("200" if IS_ALL else "6"), must_survive=False)
         finally:
             w.use(usual)

@@ -40,6 +40,60 @@ static bool is_good(const struct sending *s)
     return (status >= 200 && status < 300) || (s->call->may_go_on && status == 308);
 }
 
+static void take_text(const json_t *doc, const char *name, char *ret, size_t size)
+{
+    const char *text = json_string_value(json_object_get(doc, name));
+    (void)snprintf(ret, size, "%s", text == NULL ? "" : text);
+}
+
+/* The resource of an object; false: the text is none. */
+static bool object_read(const struct sl_buf *text, struct sli_gcs_object *ret)
+{
+    json_t *doc = sli_gcs_json(text);
+    const char *size = json_string_value(json_object_get(doc, "size"));
+    ret->size = UINT64_MAX;
+    bool is_whole = size != NULL && sl_u64_parse(sl_str_from(size), &ret->size);
+    take_text(doc, "crc32c", ret->crc, sizeof(ret->crc));
+    take_text(json_object_get(doc, "metadata"), "sluice", ret->mark, sizeof(ret->mark));
+    json_decref(doc);
+    return is_whole;
+}
+
+static sl_rc expect_data(const struct sli_gcs *g, struct sl_str key,
+                         const struct sli_gcs_object *seen, const struct sli_gcs_object *want,
+                         struct sl_err *err)
+{
+    if (seen->size == want->size && (seen->crc[0] == '\0' || strcmp(seen->crc, want->crc) == 0)) {
+        return SL_OK;
+    }
+    return SL_FAIL(err, SL_ECORRUPT,
+                   "object gs://%s/%s%.*s is not what was sent: %llu bytes of CRC-32C %s, sent "
+                   "were %llu of %s",
+                   g->store.bucket, g->store.prefix, SL_STR_ARG(key),
+                   (unsigned long long)seen->size, seen->crc, (unsigned long long)want->size,
+                   want->crc);
+}
+
+/* Something on the way may say 200 to everything: only who has done it can tell what was made. */
+static sl_rc expect_made(const struct sending *s, struct sli_try *t, struct sl_err *err)
+{
+    struct sli_gcs_object seen;
+    const struct sli_gcs_call *call = s->call;
+    if (call->opens_session ? sl_http_header_of(s->reply, "location").len > 0
+                            : call->want == NULL || s->reply->status == 308) {
+        return SL_OK;
+    }
+    if (!call->opens_session && object_read(&s->reply->body, &seen) &&
+        strcmp(seen.mark, call->want->mark) == 0) {
+        return expect_data(s->g, call->key, &seen, call->want, err);
+    }
+    t->is_repeatable = true;
+    s->call->is_unclear = true;
+    return SL_FAIL(err, SL_EIO, "gs://%s/%s%.*s: %s was answered by %d without what it makes",
+                   s->g->store.bucket, s->g->store.prefix, SL_STR_ARG(call->key), call->action,
+                   s->reply->status);
+}
+
 static sl_rc exchange(struct sending *s, struct sl_str bearer, struct sli_try *t,
                       struct sl_err *err)
 {
@@ -76,6 +130,9 @@ static sl_rc attempt(void *arg, struct sli_try *t, struct sl_err *err)
         rc = exchange(s, sl_buf_str(&bearer), t, err);
     }
     sli_wipe(&bearer);
+    if (rc == SL_OK && is_good(s)) {
+        rc = expect_made(s, t, err);
+    }
     if (rc != SL_OK || is_good(s)) {
         t->is_repeatable = t->is_repeatable && !s->call->is_once;
         return rc;
@@ -129,7 +186,7 @@ sl_rc sli_gcs_mark_new(char ret[SLI_GCS_MARK_SIZE], struct sl_err *err)
     return SL_OK;
 }
 
-void sli_gcs_crc_text(uint32_t crc, char ret[SLI_GCS_CRC_SIZE])
+static void crc_text(uint32_t crc, char ret[SLI_GCS_CRC_SIZE])
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     uint64_t bits = (uint64_t)crc << 4; /* 36 bits: six digits */
@@ -137,6 +194,14 @@ void sli_gcs_crc_text(uint32_t crc, char ret[SLI_GCS_CRC_SIZE])
         ret[i] = digits[bits >> (30 - 6 * i) & 63];
     }
     memcpy(ret + 6, "==", 3);
+}
+
+struct sli_gcs_object sli_gcs_object_of(const char *mark, uint64_t size, uint32_t crc)
+{
+    struct sli_gcs_object ret = {.size = size};
+    crc_text(crc, ret.crc);
+    (void)snprintf(ret.mark, sizeof(ret.mark), "%s", mark);
+    return ret;
 }
 
 void sli_gcs_metadata_add(const struct sli_gcs *g, struct sl_str key, const char *mark,
@@ -164,12 +229,6 @@ void sli_gcs_metadata_add(const struct sli_gcs *g, struct sl_str key, const char
     out->is_failed |= name.is_failed;
 }
 
-static void take_text(const json_t *doc, const char *name, char *ret, size_t size)
-{
-    const char *text = json_string_value(json_object_get(doc, name));
-    (void)snprintf(ret, size, "%s", text == NULL ? "" : text);
-}
-
 sl_rc sli_gcs_look(struct sli_gcs *g, struct sl_str key, struct sli_gcs_object *ret,
                    struct sl_err *err)
 {
@@ -184,48 +243,31 @@ sl_rc sli_gcs_look(struct sli_gcs *g, struct sl_str key, struct sli_gcs_object *
                                 .cancel = g->store.cancel,
                                 .action = "storage.objects.get"};
     SL_TRY(sli_gcs_send(g, &call, &reply, err));
-    json_t *doc = sli_gcs_json(&reply.body);
-    const char *size = json_string_value(json_object_get(doc, "size"));
-    ret->size = UINT64_MAX;
-    bool is_whole = size != NULL && sl_u64_parse(sl_str_from(size), &ret->size);
-    take_text(doc, "crc32c", ret->crc, sizeof(ret->crc));
-    take_text(json_object_get(doc, "metadata"), "sluice", ret->mark, sizeof(ret->mark));
-    json_decref(doc);
-    return is_whole ? SL_OK
-                    : SL_FAIL(err, SL_EIO, "gs://%s: an object's metadata without a size",
-                              g->store.bucket);
+    return object_read(&reply.body, ret)
+               ? SL_OK
+               : SL_FAIL(err, SL_EIO, "gs://%s: an object's metadata without a size",
+                         g->store.bucket);
 }
 
-sl_rc sli_gcs_check(struct sli_gcs *g, struct sl_str key, const char *mark, uint64_t size,
-                    uint32_t crc, struct sl_err *err)
+sl_rc sli_gcs_check(struct sli_gcs *g, struct sl_str key, const struct sli_gcs_object *want,
+                    struct sl_err *err)
 {
     struct sli_gcs_object seen;
-    char want[SLI_GCS_CRC_SIZE];
     SL_TRY(sli_gcs_look(g, key, &seen, err));
-    sli_gcs_crc_text(crc, want);
-    if (strcmp(seen.mark, mark) != 0) {
+    if (strcmp(seen.mark, want->mark) != 0) {
         return SL_FAIL(err, SL_ECONFLICT, "object gs://%s/%s%.*s exists already", g->store.bucket,
                        g->store.prefix, SL_STR_ARG(key));
     }
-    if (seen.size != size || (seen.crc[0] != '\0' && strcmp(seen.crc, want) != 0)) {
-        return SL_FAIL(err, SL_ECORRUPT,
-                       "object gs://%s/%s%.*s is not what was sent: %llu bytes of CRC-32C %s, sent "
-                       "were %llu of %s",
-                       g->store.bucket, g->store.prefix, SL_STR_ARG(key),
-                       (unsigned long long)seen.size, seen.crc, (unsigned long long)size, want);
-    }
-    return SL_OK;
+    return expect_data(g, key, &seen, want, err);
 }
 
 /* ---- put ---- */
 
 static void add_multipart(const struct sli_gcs *g, struct sl_str key, struct sl_bytes b,
-                          const char *mark, struct sl_buf *out)
+                          const struct sli_gcs_object *object, struct sl_buf *out)
 {
-    char crc[SLI_GCS_CRC_SIZE];
-    sli_gcs_crc_text(sl_crc32c(0, b), crc);
     sl_buf_add_text(out, "--" BOUNDARY "\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n");
-    sli_gcs_metadata_add(g, key, mark, crc, out);
+    sli_gcs_metadata_add(g, key, object->mark, object->crc, out);
     sl_buf_add_text(out, "\r\n--" BOUNDARY "\r\nContent-Type: application/octet-stream\r\n\r\n");
     sl_buf_add(out, b);
     sl_buf_add_text(out, "\r\n--" BOUNDARY "--\r\n");
@@ -240,19 +282,22 @@ sl_rc sli_gcs_put_object(struct sli_gcs *g, struct sl_str key, struct sl_bytes b
     sl_buf_add(&url, sl_buf_view(&g->endpoint));
     sl_buf_addf(&url, "/upload/storage/v1/b/%s/o?uploadType=multipart%s", g->store.bucket,
                 is_new ? "&ifGenerationMatch=0" : "");
-    add_multipart(g, key, b, mark, &body);
+    struct sli_gcs_object want = sli_gcs_object_of(mark, b.len, sl_crc32c(0, b));
+    add_multipart(g, key, b, &want, &body);
     SL_TRY(sl_buf_done(&url, err));
     SL_TRY(sl_buf_done(&body, err));
     struct sli_gcs_call call = {.method = "POST",
                                 .url = sl_buf_str(&url),
                                 .body = sl_buf_view(&body),
                                 .reply_max = SLI_GCS_SMALL_MAX,
+                                .key = key,
+                                .want = &want,
                                 .cancel = cancel,
                                 .action = "storage.objects.create"};
     sli_gcs_header(&call, "content-type", SL_STR("multipart/related; boundary=" BOUNDARY));
     sl_rc rc = sli_gcs_send(g, &call, &reply, err);
     bool is_open = rc == SL_OK || (rc == SL_ECONFLICT && call.is_unclear);
-    return is_new && is_open ? sli_gcs_check(g, key, mark, b.len, sl_crc32c(0, b), err) : rc;
+    return is_new && is_open ? sli_gcs_check(g, key, &want, err) : rc;
 }
 
 static sl_rc gcs_put(struct sl_backend *be, struct sl_str key, struct sl_bytes b,
@@ -302,7 +347,7 @@ static sl_rc gcs_get(struct sl_backend *be, struct sl_str key, uint64_t size_max
     char own[SLI_GCS_CRC_SIZE];
     SL_TRY(fetch(sli_gcs_of(be), key, NULL, (size_t)SL_MIN(size_max, SIZE_MAX / 2), &reply, err));
     struct sl_str told = crc_told(&reply);
-    sli_gcs_crc_text(sl_crc32c(0, sl_buf_view(&reply.body)), own);
+    crc_text(sl_crc32c(0, sl_buf_view(&reply.body)), own);
     if (told.ptr != NULL && !sl_str_is(told, own)) {
         return SL_FAIL(err, SL_ECORRUPT, "object %.*s: its bytes do not have its checksum",
                        SL_STR_ARG(key));

@@ -55,6 +55,12 @@ json_t *sli_gcs_json(const struct sl_buf *text);
 
 /* ---- driver.c ---- */
 
+/* What is stored under a key. */
+struct sli_gcs_object {
+    uint64_t size;
+    char crc[SLI_GCS_CRC_SIZE], mark[SLI_GCS_MARK_SIZE];
+};
+
 struct sli_gcs_call {
     const char *method;
     struct sl_str url; /* whole */
@@ -64,11 +70,13 @@ struct sli_gcs_call {
     struct sl_bytes body;
     size_t reply_max;
     struct sl_cancel *cancel;
-    int64_t deadline_ns; /* 0: the store's */
-    const char *action;  /* "storage.objects.create", for sentences */
-    bool may_go_on;      /* 308 is a good answer: a session that wants more */
-    bool is_once;        /* a failure is not tried again here */
-    bool is_unclear;     /* out, sticky: a try may have been carried out */
+    int64_t deadline_ns;               /* 0: the store's */
+    const char *action;                /* "storage.objects.create", for sentences */
+    const struct sli_gcs_object *want; /* what a good answer tells; NULL: anything */
+    bool opens_session;                /* a good answer has a location */
+    bool may_go_on;                    /* 308 is a good answer: a session that wants more */
+    bool is_once;                      /* a failure is not tried again here */
+    bool is_unclear;                   /* out, sticky: a try may have been carried out */
 };
 /* Sends with a token until it is answered well or has failed; reply holds the last answer.
  * SL_ENOTFOUND: no such object or session; SL_ECONFLICT: a condition did not hold. */
@@ -76,23 +84,18 @@ sl_rc sli_gcs_send(struct sli_gcs *g, struct sli_gcs_call *call, struct sl_http_
                    struct sl_err *err);
 void sli_gcs_header(struct sli_gcs_call *call, const char *name, struct sl_str value);
 
-/* What is stored under a key. */
-struct sli_gcs_object {
-    uint64_t size;
-    char crc[SLI_GCS_CRC_SIZE], mark[SLI_GCS_MARK_SIZE];
-};
 /* SL_ENOTFOUND: nothing is. */
 sl_rc sli_gcs_look(struct sli_gcs *g, struct sl_str key, struct sli_gcs_object *ret,
                    struct sl_err *err);
-/* Is the object under key the one of this mark, with this size and CRC-32C? SL_ECONFLICT: it is
- * another's; SL_ECORRUPT: it is ours and differs. */
-sl_rc sli_gcs_check(struct sli_gcs *g, struct sl_str key, const char *mark, uint64_t size,
-                    uint32_t crc, struct sl_err *err);
+/* Is the object under key the wanted one? SL_ECONFLICT: it is another's; SL_ECORRUPT: it is ours
+ * and differs. */
+sl_rc sli_gcs_check(struct sli_gcs *g, struct sl_str key, const struct sli_gcs_object *want,
+                    struct sl_err *err);
 /* In one request; is_new: SL_ECONFLICT when the key exists. mark: of the object, 32 digits. */
 sl_rc sli_gcs_put_object(struct sli_gcs *g, struct sl_str key, struct sl_bytes b, bool is_new,
                          const char *mark, struct sl_cancel *cancel, struct sl_err *err);
 sl_rc sli_gcs_mark_new(char ret[SLI_GCS_MARK_SIZE], struct sl_err *err);
-void sli_gcs_crc_text(uint32_t crc, char ret[SLI_GCS_CRC_SIZE]);
+struct sli_gcs_object sli_gcs_object_of(const char *mark, uint64_t size, uint32_t crc);
 /* {"name":...,"metadata":{"sluice":mark}} and, with crc, its checksum; crc NULL: not known yet. */
 void sli_gcs_metadata_add(const struct sli_gcs *g, struct sl_str key, const char *mark,
                           const char *crc, struct sl_buf *out);

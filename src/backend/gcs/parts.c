@@ -112,17 +112,16 @@ static sl_rc open_session(struct sli_gcs *g, struct gcs_upload *u, struct sl_err
     struct sli_gcs_call call = {.method = "POST",
                                 .url = sl_buf_str(&url),
                                 .body = sl_buf_view(&body),
+                                .key = key_of(u),
                                 .reply_max = SLI_GCS_SMALL_MAX,
+                                .opens_session = true,
                                 .cancel = g->store.cancel,
                                 .action = "storage.objects.create"};
     sli_gcs_header(&call, "content-type", SL_STR("application/json; charset=UTF-8"));
     sli_gcs_header(&call, "x-upload-content-type", SL_STR("application/octet-stream"));
     SL_TRY(sli_gcs_send(g, &call, &reply, err));
     sl_buf_add_str(&u->session, sl_http_header_of(&reply, "location"));
-    SL_TRY(sl_buf_done(&u->session, err));
-    return u->session.len > 0
-               ? SL_OK
-               : SL_FAIL(err, SL_EIO, "gs://%s: a session without a location", g->store.bucket);
+    return sl_buf_done(&u->session, err);
 }
 
 /* "bytes=0-N" -> N+1; 0 without the header. SL_EIO: it is something else. */
@@ -144,28 +143,6 @@ static sl_rc kept_of(const struct sl_http_reply *reply, uint64_t *ret, struct sl
     return SL_OK;
 }
 
-/* One request of the session. 308: u->kept is what it has now; else the object is made. */
-static sl_rc put(struct sli_gcs *g, struct gcs_upload *u, const char *range, struct sl_bytes b,
-                 bool *ret_unclear, struct sl_err *err)
-{
-    __attribute__((cleanup(sl_http_reply_fini))) struct sl_http_reply reply = {0};
-    struct sli_gcs_call call = {.method = "PUT",
-                                .url = sl_buf_str(&u->session),
-                                .key = key_of(u),
-                                .body = b,
-                                .reply_max = SLI_GCS_SMALL_MAX,
-                                .cancel = g->store.cancel,
-                                .may_go_on = true,
-                                .is_once = true,
-                                .action = "storage.objects.create"};
-    sli_gcs_header(&call, "content-range", sl_str_from(range));
-    sl_rc rc = sli_gcs_send(g, &call, &reply, err);
-    *ret_unclear = rc == SL_EIO || rc == SL_ETIMEOUT || rc == SL_ETOOMANY;
-    SL_TRY(rc);
-    u->is_done = reply.status != 308;
-    return u->is_done ? SL_OK : kept_of(&reply, &u->kept, err);
-}
-
 /* Bytes [from, from + b.len) of the object, and with is_last its end behind them. */
 struct piece {
     struct sli_gcs *g;
@@ -174,6 +151,37 @@ struct piece {
     struct sl_bytes b;
     bool is_last, is_unsure; /* is_unsure: the session must be asked before more is sent */
 };
+
+/* One request of the session. 308: u->kept is what it has now; else the object is made. */
+static sl_rc put(const struct piece *p, const char *range, struct sl_bytes b, bool *ret_unclear,
+                 struct sl_err *err)
+{
+    struct gcs_upload *u = p->u;
+    struct sli_gcs_object want = sli_gcs_object_of(u->mark, p->from + p->b.len, u->crc);
+    __attribute__((cleanup(sl_http_reply_fini))) struct sl_http_reply reply = {0};
+    struct sli_gcs_call call = {.method = "PUT",
+                                .url = sl_buf_str(&u->session),
+                                .key = key_of(u),
+                                .body = b,
+                                .reply_max = SLI_GCS_SMALL_MAX,
+                                .want = p->is_last ? &want : NULL,
+                                .cancel = p->g->store.cancel,
+                                .may_go_on = true,
+                                .is_once = true,
+                                .action = "storage.objects.create"};
+    sli_gcs_header(&call, "content-range", sl_str_from(range));
+    sl_rc rc = sli_gcs_send(p->g, &call, &reply, err);
+    *ret_unclear = rc == SL_EIO || rc == SL_ETIMEOUT || rc == SL_ETOOMANY;
+    SL_TRY(rc);
+    if (reply.status == 308) {
+        return kept_of(&reply, &u->kept, err);
+    }
+    u->is_done = p->is_last;
+    *ret_unclear = !p->is_last;
+    return p->is_last ? SL_OK
+                      : SL_FAIL(err, SL_EIO, "gs://%s: a session was ended before its object was",
+                                p->g->store.bucket);
+}
 
 static sl_rc ask(struct piece *p, bool *ret_unclear, struct sl_err *err)
 {
@@ -184,7 +192,7 @@ static sl_rc ask(struct piece *p, bool *ret_unclear, struct sl_err *err)
     } else {
         (void)snprintf(range, sizeof(range), "bytes */*");
     }
-    SL_TRY(put(p->g, p->u, range, (struct sl_bytes){0}, ret_unclear, err));
+    SL_TRY(put(p, range, (struct sl_bytes){0}, ret_unclear, err));
     p->is_unsure = false;
     return SL_OK;
 }
@@ -208,7 +216,7 @@ static sl_rc send_rest(struct piece *p, bool *ret_unclear, struct sl_err *err)
     } else {
         (void)snprintf(range, sizeof(range), "bytes */%s", total);
     }
-    return put(p->g, p->u, range, rest, ret_unclear, err);
+    return put(p, range, rest, ret_unclear, err);
 }
 
 static bool is_sent(const struct piece *p)
@@ -234,10 +242,6 @@ static sl_rc try_piece(void *arg, struct sli_try *t, struct sl_err *err)
                          p->g->store.bucket);
             is_unclear = true;
         }
-    }
-    if (rc == SL_OK && p->u->is_done && !p->is_last) {
-        return SL_FAIL(err, SL_EIO, "gs://%s: the session ended before the object did",
-                       p->g->store.bucket);
     }
     p->is_unsure |= is_unclear;
     t->is_repeatable = is_unclear;
@@ -341,7 +345,8 @@ sl_rc sli_gcs_complete(struct sl_backend *be, struct sl_upload *up, uint32_t par
         if (rc != SL_OK && rc != SL_ENOTFOUND && rc != SL_ECONFLICT) {
             return rc;
         }
-        rc = sli_gcs_check(g, key_of(u), u->mark, size, u->crc, err);
+        struct sli_gcs_object want = sli_gcs_object_of(u->mark, size, u->crc);
+        rc = sli_gcs_check(g, key_of(u), &want, err);
         if (rc == SL_ENOTFOUND) {
             return SL_FAIL(err, SL_EIO, "%s: the session has ended and the object is not there",
                            u->key);
