@@ -91,6 +91,7 @@ void sl_layout_schema(const struct sl_layout *l, struct sl_pq_opts *opts)
     opts->nodes = is_lake ? l->lake.nodes : l->weaviate;
     opts->node_count = is_lake ? l->lake.node_count : l->weaviate_count;
     opts->sorted_column = 0; /* id */
+    opts->has_arrow_schema = is_lake;
 }
 
 static void add_column(struct sl_json *w, const char *prefix, struct sl_str column,

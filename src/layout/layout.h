@@ -36,7 +36,7 @@ struct sl_layout;
 sl_rc sl_layout_open(const struct sl_layout_opts *opts, struct sl_layout **ret, struct sl_err *err);
 void sl_layout_close(struct sl_layout *l);
 SL_DEFINE_FREEP(sl_layout, sl_layout_close)
-/* Nodes and sorted column of writer options; they live as long as the layout. */
+/* Nodes, sorted column and Arrow schema of writer options; they live as long as the layout. */
 void sl_layout_schema(const struct sl_layout *l, struct sl_pq_opts *opts);
 /* Layout lake: an array of {"column", and "vector", "multiVector" or "property": its name in the
  * class}, for those columns that are made from the class. */

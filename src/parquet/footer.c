@@ -78,8 +78,8 @@ static void add_node(struct sli_thrift *t, const struct sl_pq_node *node)
     sli_thrift_end(t);
 }
 
-/* Nodes right below the root: those that no group counts among its own. */
-static uint32_t top_count(const struct sl_pq_opts *opts)
+/* Those that no group counts among its own. */
+uint32_t sli_top_count(const struct sl_pq_opts *opts)
 {
     uint32_t count = opts->node_count;
     for (uint32_t i = 0; i < opts->node_count; i++) {
@@ -93,7 +93,7 @@ static void add_schema(struct sli_thrift *t, const struct sl_pq_opts *opts)
     sli_thrift_list(t, 2, SLI_T_STRUCT, opts->node_count + 1);
     sli_thrift_struct(t, 0);
     sli_thrift_binary(t, 4, SL_BYTES("schema", 6));
-    sli_thrift_i32(t, 5, (int32_t)top_count(opts));
+    sli_thrift_i32(t, 5, (int32_t)sli_top_count(opts));
     sli_thrift_end(t);
     for (uint32_t i = 0; i < opts->node_count; i++) {
         add_node(t, &opts->nodes[i]);
@@ -199,6 +199,31 @@ static void add_group(struct sli_thrift *t, const struct sli_footer_in *in, uint
     sli_thrift_end(t);
 }
 
+static void add_key_value(struct sli_thrift *t, struct sl_str key, struct sl_str value)
+{
+    sli_thrift_struct(t, 0);
+    sli_thrift_binary(t, 1, sl_str_bytes(key));
+    sli_thrift_binary(t, 2, sl_str_bytes(value));
+    sli_thrift_end(t);
+}
+
+static void add_key_values(struct sli_thrift *t, const struct sli_footer_in *in)
+{
+    uint32_t count = in->kv_count + in->opts->has_arrow_schema;
+    if (count > 0) {
+        sli_thrift_list(t, 5, SLI_T_STRUCT, count);
+    }
+    for (uint32_t i = 0; i < in->kv_count; i++) {
+        add_key_value(t, in->kvs[i].key, in->kvs[i].value);
+    }
+    if (in->opts->has_arrow_schema) {
+        SL_AUTO(sl_buf) arrow = SL_BUF_EMPTY;
+        sli_arrow_schema_write(in->opts, &arrow);
+        t->out->is_failed |= arrow.is_failed;
+        add_key_value(t, SL_STR("ARROW:schema"), sl_buf_str(&arrow));
+    }
+}
+
 /* parquet-java trusts binary statistics only of writers that name themselves in this form. */
 #define CREATED_BY "sluice version " SL_VERSION " (build 0)"
 
@@ -212,15 +237,7 @@ void sli_footer_write(const struct sli_footer_in *in, struct sl_buf *out)
     for (uint32_t g = 0; g < in->group_count; g++) {
         add_group(&t, in, g);
     }
-    if (in->kv_count > 0) {
-        sli_thrift_list(&t, 5, SLI_T_STRUCT, in->kv_count);
-    }
-    for (uint32_t i = 0; i < in->kv_count; i++) {
-        sli_thrift_struct(&t, 0);
-        sli_thrift_binary(&t, 1, sl_str_bytes(in->kvs[i].key));
-        sli_thrift_binary(&t, 2, sl_str_bytes(in->kvs[i].value));
-        sli_thrift_end(&t);
-    }
+    add_key_values(&t, in);
     sli_thrift_binary(&t, 6, SL_BYTES(CREATED_BY, sizeof(CREATED_BY) - 1));
     sli_thrift_list(&t, 7, SLI_T_STRUCT, in->column_count);
     for (uint32_t i = 0; i < in->column_count; i++) {

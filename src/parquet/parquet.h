@@ -72,6 +72,8 @@ struct sl_pq_opts {
     uint32_t node_count;
     enum sl_pq_compression compression; /* profiles count with Zstd only */
     int zstd_level;                     /* for SL_PQ_ZSTD; 1..22 */
+    bool has_arrow_schema; /* the key ARROW:schema, made from the nodes; lists as the format wants
+                              them, of three levels */
     bool is_huffman_off;   /* Huffman-only columns use zstd_level too (compression=small) */
     uint64_t group_bytes;  /* raw bytes of a row group; 32-128 MiB */
     uint32_t group_rows;   /* <= 122,880 */

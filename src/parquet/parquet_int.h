@@ -205,7 +205,12 @@ sl_rc sli_column_flush(struct sli_column *c, struct sl_sink *sink, uint64_t *off
 /* Grows an array by one element; NULL when memory is refused. */
 void *sli_grow(void *array, uint32_t count, uint32_t *cap, size_t size);
 
+/* ---- arrow.c ---- */
+/* Appends the schema as Arrow's IPC message, in base64. */
+void sli_arrow_schema_write(const struct sl_pq_opts *opts, struct sl_buf *out);
+
 /* ---- footer.c ---- */
+uint32_t sli_top_count(const struct sl_pq_opts *opts); /* nodes right below the root */
 struct sli_group {
     uint64_t row_count;
 };

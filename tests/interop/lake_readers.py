@@ -6,6 +6,7 @@ parsers; over real Weaviate data, from the same export in layout `weaviate`.
 
 import base64
 import datetime
+import io
 import json
 import pathlib
 import re
@@ -16,6 +17,7 @@ import uuid
 
 import duckdb
 import polars
+import pyarrow
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyiceberg.catalog.sql import SqlCatalog
@@ -169,6 +171,33 @@ def compare_all(tables, truth):
             equal(row["properties"], want, f"{name} {one['id']}")
             equal({k: v for k, v in want.items() if v is not None and k in ("t", "i", "b", "ta", "ia", "ba")},
                   {k: v for k, v in one["properties"].items() if k in ("t", "i", "b", "ta", "ia", "ba")}, name)
+
+
+def told_and_derived(file):
+    """The schema of the key ARROW:schema, and what pyarrow makes of the columns when the key is hidden."""
+    told = pq.ParquetFile(file).metadata.metadata[b"ARROW:schema"]
+    hidden = file.read_bytes().replace(b"ARROW:schema", b"HIDDEN:schem")
+    derived = pq.ParquetFile(io.BytesIO(hidden)).schema_arrow.remove_metadata()
+    return pyarrow.ipc.read_schema(pyarrow.py_buffer(base64.b64decode(told))), derived
+
+
+def test_arrow_is_told_the_types_it_would_derive(bin_dir):
+    node = Node(bin_dir)
+    node.ok("POST", "/v1/schema", {"class": "Told", "properties": [
+        {"name": k, "dataType": [v], **({"nestedProperties": NESTED} if v.startswith("object") else {})}
+        for k, v in TYPES.items()], "vectorConfig": {
+            "v": {"vectorizer": {"none": {}}, "vectorIndexType": "hnsw"},
+            "m": {"vectorizer": {"none": {}}, "vectorIndexType": "hnsw",
+                  "vectorIndexConfig": {"multivector": {"enabled": True}}}}})
+    node.ok("POST", "/v1/objects", {"class": "Told", "id": str(uuid.UUID(int=1)), "properties": {"i": 1}, "vectors": {"v": [1, 2]}})
+    for number, config in enumerate(({}, {"fieldIds": True}, {"idType": "uuid", "fieldIds": True}, {"vectorType": "float16"},
+                                     {"timestampUnit": "ms"}, {"timestampUnit": "ns"}, {"columns": ["properties.oa"]})):
+        equal(node.export(f"t{number}", config={"layout": "lake", **config})["status"], "SUCCESS")
+        file = next(node.folder(f"t{number}").rglob("*.parquet"))
+        told, derived = told_and_derived(file)
+        check(told.equals(derived, check_metadata=True), config, str(told), str(derived))
+        check(pq.read_schema(file).equals(derived, check_metadata=False), config)
+    node.close()
 
 
 def test_folders_are_partitions(bin_dir):
