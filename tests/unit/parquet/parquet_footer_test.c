@@ -9,9 +9,10 @@ static const struct sl_pq_node columns[] = {
     {"j", SL_PQ_BYTE_ARRAY, SL_PQ_OPTIONAL, SL_PQ_JSON, SL_PQ_STATS_NULLS, SL_PQ_ZSTD, 0, 0, 0},
 };
 
-static void make_file(struct mem_sink *m)
+static void make_file(struct mem_sink *m, bool has_arrow_schema)
 {
     struct sl_pq_opts opts = {.nodes = columns,
+                              .has_arrow_schema = has_arrow_schema,
                               .node_count = 3,
                               .zstd_level = 1,
                               .group_bytes = 32u << 20,
@@ -31,11 +32,74 @@ static void make_file(struct mem_sink *m)
     assert_int_equal(sl_pq_writer_close(w, &kv, 1, &receipt, &err), SL_OK);
 }
 
+/* A reader of flatbuffers as their specification has them: little-endian, a table begins with the
+ * distance to its vtable, which tells where each field lies. */
+static uint32_t u32_at(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static const uint8_t *target(const uint8_t *p)
+{
+    assert_int_not_equal(u32_at(p), 0);
+    return p + u32_at(p);
+}
+
+/* NULL: the field is left out and has its default. */
+static const uint8_t *field(const uint8_t *table, uint32_t no)
+{
+    const uint8_t *vtable = table - (int32_t)u32_at(table);
+    uint32_t size = vtable[0] | (uint32_t)vtable[1] << 8, at = 4 + 2 * no;
+    if (at >= size) {
+        return NULL;
+    }
+    uint32_t offset = vtable[at] | (uint32_t)vtable[at + 1] << 8;
+    return offset == 0 ? NULL : table + offset;
+}
+
+/* Message: version 0, header type 1, header 2. Schema: fields 1. Field: name 0, nullable 1, type
+ * 2 and 3. Int: bits 0, signed 1. Types: Int 2, Utf8 5. */
+static void arrow_schema_is_a_message_that_tells_the_columns(void **state)
+{
+    (void)state;
+    struct mem_sink m = MEM_SINK;
+    SL_AUTO(sl_buf) raw = SL_BUF_EMPTY;
+    const char *key = NULL, *value = NULL;
+    make_file(&m, true);
+    json_t *j = described(&m);
+    assert_int_equal(json_unpack(json_array_get(json_object_get(j, "key_value_metadata"), 1),
+                                 "{s:s,s:s}", "key", &key, "value", &value),
+                     0);
+    assert_string_equal(key, "ARROW:schema");
+    assert_true(sl_base64_parse(sl_str_from(value), &raw));
+    assert_true(u32_at(raw.ptr) == UINT32_MAX);
+    assert_int_equal(u32_at(raw.ptr + 4), raw.len - 8);
+    assert_int_equal(raw.len % 8, 0);
+    const uint8_t *message = target(raw.ptr + 8);
+    assert_int_equal(*field(message, 0), 4); /* V5 */
+    assert_int_equal(*field(message, 1), 1); /* a Schema */
+    const uint8_t *fields = target(field(target(field(message, 2)), 1));
+    assert_int_equal(u32_at(fields), 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        const uint8_t *f = target(fields + 4 + 4 * i);
+        const uint8_t *name = target(field(f, 0));
+        assert_int_equal(u32_at(name), strlen(columns[i].name));
+        assert_memory_equal(name + 4, columns[i].name, u32_at(name) + 1);
+        assert_int_equal(*field(f, 1), i > 0);
+        assert_int_equal(*field(f, 2), i == 1 ? 2 : 5);
+    }
+    const uint8_t *n = target(field(target(fields + 8), 3));
+    assert_int_equal(u32_at(field(n, 0)), 64);
+    assert_int_equal(*field(n, 1), 1);
+    json_decref(j);
+    mem_sink_fini(&m);
+}
+
 static void own_file_is_told_whole(void **state)
 {
     (void)state;
     struct mem_sink m = MEM_SINK;
-    make_file(&m);
+    make_file(&m, false);
     json_t *j = described(&m);
     const char *key = NULL, *value = NULL, *by = NULL, *name = NULL, *converted = NULL;
     const char *type = NULL, *codec = NULL, *path = NULL;
@@ -218,7 +282,7 @@ static void every_cut_and_every_changed_byte_ends_in_a_sentence_or_in_json(void 
 {
     (void)state;
     struct mem_sink m = MEM_SINK;
-    make_file(&m);
+    make_file(&m, false);
     SL_AUTO(sl_buf) out = SL_BUF_EMPTY;
     for (size_t cut = 1; cut <= m.len; cut++) {
         struct sl_err err = {0};
@@ -256,7 +320,7 @@ static void too_short_a_tail_says_how_much_is_needed(void **state)
     (void)state;
     struct mem_sink m = MEM_SINK;
     struct sl_err err = {0};
-    make_file(&m);
+    make_file(&m, false);
     SL_AUTO(sl_buf) out = SL_BUF_EMPTY;
     uint64_t need = 0;
     assert_int_equal(
@@ -278,7 +342,7 @@ static void refused_memory_is_told(void **state)
 {
     (void)state;
     struct mem_sink m = MEM_SINK;
-    make_file(&m);
+    make_file(&m, false);
     for (int64_t n = 0;; n++) {
         SL_AUTO(sl_buf) out = SL_BUF_EMPTY;
         struct sl_err err = {0};
@@ -299,6 +363,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(own_file_is_told_whole),
+        cmocka_unit_test(arrow_schema_is_a_message_that_tells_the_columns),
         cmocka_unit_test(unknown_fields_of_every_type_are_skipped),
         cmocka_unit_test(known_number_of_another_type_is_skipped_not_misread),
         cmocka_unit_test(bounds_read_by_the_type_of_their_column),

@@ -638,6 +638,7 @@ static sl_rc write_file(struct mem_sink *m, const uint8_t *v, struct sl_err *err
     struct sl_pq_opts opts = opts_of(three, 3);
     opts.group_rows = 7;
     opts.sorted_column = 0;
+    opts.has_arrow_schema = true;
     SL_AUTO_PTR(sl_pq_writer) w = NULL;
     sl_rc rc = sl_pq_writer_open(&opts, &m->base, &w, err);
     if (rc != SL_OK) {
