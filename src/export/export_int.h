@@ -67,7 +67,7 @@ struct sli_job {
     struct sli_range *ranges;
     struct sli_file *files; /* one per range */
     uint32_t range_count;
-    uint32_t parallelism;  /* what was asked for; decides the ranges */
+    uint32_t parallelism;  /* what was asked for; decides the ranges of layout weaviate */
     uint32_t worker_count; /* what memory has room for */
     uint64_t group_bytes;  /* of each file */
     uint64_t objects_total;

@@ -12,6 +12,7 @@
 
 #define OBJECTS_MIN     50000  /* fewer in a range: one more file gains nothing */
 #define OBJECTS_MAX     500000 /* more in a range: files loaders refuse */
+#define LAKE_RANGES     256    /* of a shard in layout lake, whatever the machine */
 #define FILE_NAME_MAX   255    /* of every file system we know */
 #define SAMPLED_OBJECTS 100    /* of a shard, to tell the size of its files */
 #define ROW_BYTES       32     /* id and times */
@@ -126,11 +127,18 @@ static sl_rc estimate_bytes(struct sli_job *job, const struct sl_shard *shard, u
     return SL_OK;
 }
 
+/* Files of layout `weaviate` are cut as the reference cuts them, by its parallelism; those of `lake`
+ * by the data alone, so that any machine makes the same bytes of it. */
+static uint32_t spread_of(const struct sli_job *job)
+{
+    return job->settings.layout == SL_LAYOUT_LAKE ? LAKE_RANGES : job->parallelism;
+}
+
 static sl_rc add_ranges(struct sli_job *job, uint32_t shard_idx, uint32_t *cap, struct sl_err *err)
 {
     struct sli_shard_job *s = &job->shards[shard_idx];
     struct sl_range_key *keys = NULL;
-    uint32_t want = sli_range_count(s->shard.object_count, job->parallelism);
+    uint32_t want = sli_range_count(s->shard.object_count, spread_of(job));
     if (job->settings.file_bytes > 0) {
         uint64_t bytes = 0;
         SL_TRY(estimate_bytes(job, &s->shard, &bytes, err));

@@ -313,13 +313,21 @@ def test_field_ids_stay_while_a_class_grows(bin_dir):
 
 
 def test_exports_are_equal_byte_for_byte(bin_dir):
+    """However many workers write them, and in however many files."""
     node = Node(bin_dir)
     node.create_class("Same")
-    node.insert("Same", 3000)
-    for export_id in ("one", "two"):
-        node.export(export_id, config={"layout": "lake"})
-    one, two = (next(node.folder(i).rglob("*.parquet")).read_bytes() for i in ("one", "two"))
-    check(one == two, "two exports differ")
+    node.insert("Same", 4000, dims=256)
+    node.stop()
+    for layout in ("weaviate", "lake"):
+        made = {}
+        for workers in ("1", "4", "3"):
+            dest = node.data / f"{layout}{workers}"
+            code, _, err = node.sluice("export", str(node.data), str(dest), "--id", "x", "--layout", layout,
+                                       "--target-file-size", str(1 << 20), "-p", workers)
+            equal(code, 0, err)
+            made[workers] = {f.relative_to(dest): f.read_bytes() for f in dest.rglob("*.parquet")}
+        check(len(made["1"]) >= 4, f"only {len(made['1'])} files")
+        check(made["1"] == made["4"] == made["3"], f"{layout}: other workers make other bytes")
     node.close()
 
 
