@@ -127,8 +127,8 @@ static sl_rc estimate_bytes(struct sli_job *job, const struct sl_shard *shard, u
     return SL_OK;
 }
 
-/* Files of layout `weaviate` are cut as the reference cuts them, by its parallelism; those of `lake`
- * by the data alone, so that any machine makes the same bytes of it. */
+/* Files of layout `weaviate` are cut as the reference cuts them, by its parallelism; those of
+ * `lake` by the data alone, so that any machine makes the same bytes of it. */
 static uint32_t spread_of(const struct sli_job *job)
 {
     return job->settings.layout == SL_LAYOUT_LAKE ? LAKE_RANGES : job->parallelism;

@@ -8,7 +8,7 @@
 #include "export/export_int.h"
 
 #define WORKERS_MAX   256
-#define GROUP_MAX     (64ull << 20) /* readers like row groups of this size */
+#define GROUP_MAX     (32ull << 20) /* readers like row groups of this size; larger gain nothing */
 #define GROUP_MIN     (8ull << 20)  /* smaller ones cost readers more than they save us */
 #define PART_MAX      (8ull << 20)  /* larger parts gain nothing measurable */
 #define PART_MIN      (1ull << 20)  /* smaller ones make more calls than bytes */
@@ -17,17 +17,18 @@
 /* Half of the export's memory is for row groups, three eighths for parts, the rest for open pages
  * and codecs. A row group leaves at once: with less room for parts its range waits for the device,
  * and two workers are 1.5 times one instead of 1.8. All is fixed at job start, never a reaction to
- * free memory, so that equal settings make equal files. */
+ * free memory, and a row group follows from the memory alone: where it has no room for the workers
+ * there are fewer of them, so that any number of workers makes the same files. */
 struct sli_memory_plan sli_memory_plan(uint64_t memory_bytes, uint32_t worker_count,
                                        uint64_t part_bytes_min, uint64_t writer_bytes)
 {
-    uint64_t room = (memory_bytes - memory_bytes / 4) / (GROUP_MIN + writer_bytes);
-    uint64_t part_min = SL_MAX(part_bytes_min, (uint64_t)PART_MIN);
     struct sli_memory_plan plan;
+    plan.group_bytes = SL_MIN(SL_MAX(memory_bytes / 4, (uint64_t)GROUP_MIN), (uint64_t)GROUP_MAX);
+    uint64_t room = SL_MIN((memory_bytes - memory_bytes / 4) / (GROUP_MIN + writer_bytes),
+                           memory_bytes / 2 / plan.group_bytes);
+    uint64_t part_min = SL_MAX(part_bytes_min, (uint64_t)PART_MIN);
     plan.worker_count = (uint32_t)SL_MIN(SL_MAX(room, 1U), (uint64_t)SL_MAX(worker_count, 1U));
     plan.worker_count = SL_MIN(plan.worker_count, (uint32_t)WORKERS_MAX);
-    uint64_t group = memory_bytes / 2 / plan.worker_count;
-    plan.group_bytes = SL_MIN(SL_MAX(group, (uint64_t)GROUP_MIN), (uint64_t)GROUP_MAX);
     /* At least two parts a worker, or a worker could wait for itself. */
     uint64_t part = memory_bytes / 8 / (2 * plan.worker_count) & ~(uint64_t)(PART_MIN - 1);
     plan.part_bytes = SL_MIN(SL_MAX(part, part_min), SL_MAX(part_min, (uint64_t)PART_MAX));

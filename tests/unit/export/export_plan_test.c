@@ -243,7 +243,9 @@ static void memory_is_divided_within_what_is_given(void **state SL_UNUSED)
             struct sli_memory_plan p = sli_memory_plan(memory, wanted, 1, writer_bytes);
             uint64_t least = 8 * MIB + writer_bytes;
             assert_in_range(p.worker_count, 1, wanted);
-            assert_in_range(p.group_bytes, 8 * MIB, 64 * MIB);
+            assert_in_range(p.group_bytes, 8 * MIB, 32 * MIB);
+            assert_int_equal(p.group_bytes, sli_memory_plan(memory, 1, 1, 1).group_bytes);
+            assert_true(p.worker_count == 1 || p.worker_count * p.group_bytes <= memory / 2);
             assert_in_range(p.part_bytes, 1 * MIB, 8 * MIB);
             assert_true(p.parts_budget >= 2 * p.worker_count * p.part_bytes);
             assert_true(p.parts_budget <= memory / 8 * 3 || p.part_bytes == 1 * MIB);
@@ -256,10 +258,11 @@ static void default_memory_gives_two_workers_32_mib_groups(void **state SL_UNUSE
 {
     struct sli_memory_plan p = sli_memory_plan(130 * MIB, 2, 1, 25 * MIB);
     assert_int_equal(p.worker_count, 2);
-    assert_in_range(p.group_bytes, 32 * MIB, 33 * MIB);
+    assert_int_equal(p.group_bytes, 32 * MIB);
     assert_int_equal(p.part_bytes, 4 * MIB);
-    p = sli_memory_plan(1024 * MIB, 2, 1, 25 * MIB);
-    assert_int_equal(p.group_bytes, 64 * MIB);
+    p = sli_memory_plan(1024 * MIB, 64, 1, 25 * MIB);
+    assert_int_equal(p.group_bytes, 32 * MIB);
+    assert_int_equal(p.worker_count, 16); /* 32 MiB each of the half for row groups */
     p = sli_memory_plan(64 * MIB, 1, 5 * MIB, 25 * MIB); /* the destination takes no smaller part */
     assert_in_range(p.part_bytes, 5 * MIB, 8 * MIB);
 }
