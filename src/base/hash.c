@@ -249,6 +249,11 @@ uint64_t sl_xxh64(struct sl_bytes b)
     return XXH3_64bits(b.ptr, b.len);
 }
 
+uint64_t sl_xxh64_classic(struct sl_bytes b)
+{
+    return XXH64(b.ptr, b.len, 0);
+}
+
 #define STATE_ALIGN 64 /* what xxHash asks for; sl_alloc promises 16 */
 struct sl_xxh {
     uint8_t room[sizeof(XXH3_state_t) + STATE_ALIGN - 1];

@@ -20,7 +20,8 @@ uint64_t sl_crc64(uint64_t crc, struct sl_bytes b);
 uint64_t sl_crc64_nvme(uint64_t crc, struct sl_bytes b);
 uint64_t sl_crc64_nvme_plain(uint64_t crc, struct sl_bytes b); /* without it; the tests' oracle */
 
-uint64_t sl_xxh64(struct sl_bytes b); /* XXH3-64, seed 0 */
+uint64_t sl_xxh64(struct sl_bytes b);         /* XXH3-64, seed 0 */
+uint64_t sl_xxh64_classic(struct sl_bytes b); /* XXH64, seed 0: what Parquet asks for */
 
 /* Streaming XXH3-64. */
 struct sl_xxh;

@@ -15,7 +15,8 @@ enum {
     KEY_FILE_BYTES,
     KEY_NO_MANIFEST,
     KEY_FIELD_IDS,
-    KEY_ID_TYPE
+    KEY_ID_TYPE,
+    KEY_BLOOM
 };
 
 static const struct argp_option options[] = {
@@ -39,6 +40,8 @@ static const struct argp_option options[] = {
      "UUIDs of layout lake: string (default) or uuid, which Spark does not read", 0},
     {"field-ids", KEY_FIELD_IDS, NULL, 0,
      "Give the columns of layout lake ids that stay the same from export to export", 0},
+    {"bloom-filter", KEY_BLOOM, NULL, 0,
+     "Bloom filters of the ids, for readers that look for single objects", 0},
     {"no-manifest", KEY_NO_MANIFEST, NULL, 0,
      "Write no _schema.json, _manifest.json and _SUCCESS beside the files", 0},
     {0},
@@ -101,6 +104,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return choose(config, "idType", json_string(arg), state);
     case KEY_FIELD_IDS:
         return choose(config, "fieldIds", json_true(), state);
+    case KEY_BLOOM:
+        return choose(config, "bloomFilter", json_true(), state);
     case KEY_COLUMNS:
         return choose(config, "columns", names(arg), state);
     case KEY_WHERE:

@@ -112,6 +112,12 @@ static sl_rc choose_field_ids(const struct target *t, const json_t *v, struct sl
     return json_is_boolean(v) ? SL_OK : not_one_of("fieldIds", "true false", err);
 }
 
+static sl_rc choose_bloom(const struct target *t, const json_t *v, struct sl_err *err)
+{
+    t->settings->has_bloom = json_is_true(v);
+    return json_is_boolean(v) ? SL_OK : not_one_of("bloomFilter", "true false", err);
+}
+
 static sl_rc list_of(const struct target *t, const char *key, const json_t *v,
                      const struct sl_str **ret, uint32_t *ret_count, struct sl_err *err)
 {
@@ -246,12 +252,19 @@ static const struct {
     const char *key;
     sl_rc (*choose)(const struct target *t, const json_t *v, struct sl_err *err);
 } choices[] = {
-    {"columns", choose_columns},        {"compression", choose_compression},
-    {"compressionLevel", choose_level}, {"fieldIds", choose_field_ids},
-    {"idType", choose_id_type},         {"layout", choose_layout},
-    {"manifest", choose_manifest},      {"targetFileBytes", choose_file_bytes},
-    {"tenants", choose_tenants},        {"timestampUnit", choose_unit},
-    {"vectorType", choose_vectors},     {"where", choose_where},
+    {"bloomFilter", choose_bloom},
+    {"columns", choose_columns},
+    {"compression", choose_compression},
+    {"compressionLevel", choose_level},
+    {"fieldIds", choose_field_ids},
+    {"idType", choose_id_type},
+    {"layout", choose_layout},
+    {"manifest", choose_manifest},
+    {"targetFileBytes", choose_file_bytes},
+    {"tenants", choose_tenants},
+    {"timestampUnit", choose_unit},
+    {"vectorType", choose_vectors},
+    {"where", choose_where},
 };
 
 sl_rc sl_export_choose(const json_t *config, struct sl_arena *arena,

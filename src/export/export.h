@@ -51,6 +51,7 @@ struct sl_export_settings {
     uint32_t zstd_level;          /* SMALL; 0: 3 */
     bool is_uuid_typed;           /* layout lake: UUIDs in 16 bytes, not as text */
     bool has_field_ids;           /* layout lake: nodes of the schema have ids */
+    bool has_bloom;               /* a bloom filter of the ids in each row group */
     bool is_half;                 /* layout lake: vectors as FLOAT16 */
     const struct sl_str *columns; /* names; none: all */
     uint32_t column_count;

@@ -163,6 +163,7 @@ sl_rc sli_layout_open(const struct sli_job *job, struct sl_str class_json, bool 
                       struct sl_layout **ret, struct sl_err *err);
 sl_rc sli_range_run(struct sli_job *job, const struct sli_range *range,
                     struct sli_range_outcome *ret, struct sl_err *err);
+#define SLI_GROUP_ROWS 122880 /* most of a row group: what DuckDB reads as one */
 /* runner.c: what one worker's writer and the part buffers may take of `memory_bytes`. */
 struct sli_memory_plan {
     uint32_t worker_count; /* wanted, or fewer when memory has no room for them */

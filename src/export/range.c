@@ -4,8 +4,7 @@
 #include "export/export_int.h"
 #include "layout/rowhash.h"
 
-#define ROW_GROUP_ROWS 122880
-#define COUNTED_ROWS   64 /* shared counters are touched once for so many rows */
+#define COUNTED_ROWS 64 /* shared counters are touched once for so many rows */
 
 static sl_rc open_writer(struct sli_job *job, const struct sli_range *range,
                          struct sl_layout *layout, struct sl_pq_writer **ret, struct sl_err *err)
@@ -33,7 +32,8 @@ static sl_rc open_writer(struct sli_job *job, const struct sli_range *range,
                               .zstd_level = is_fast ? 1 : sli_zstd_level(&job->settings),
                               .is_huffman_off = !is_fast,
                               .group_bytes = job->group_bytes,
-                              .group_rows = ROW_GROUP_ROWS,
+                              .group_rows = SLI_GROUP_ROWS,
+                              .has_bloom = job->settings.has_bloom,
                               .raw_bytes = &job->raw_bytes};
     sl_layout_schema(layout, &opts);
     sl_rc rc = sl_pq_writer_open(&opts, sink, ret, err);

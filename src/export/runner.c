@@ -284,7 +284,9 @@ static sl_rc writer_bytes(const struct sli_job *job, uint64_t *ret, struct sl_er
         bool is_seen = i > 0 && sl_str_eq(job->shards[i].shard.class_name,
                                           job->shards[i - 1].shard.class_name);
         if (!is_seen) {
-            struct sl_pq_opts opts = {.zstd_level = sli_zstd_level(&job->settings)};
+            struct sl_pq_opts opts = {.zstd_level = sli_zstd_level(&job->settings),
+                                      .group_rows = SLI_GROUP_ROWS,
+                                      .has_bloom = job->settings.has_bloom};
             SL_AUTO_PTR(sl_layout) layout = NULL;
             SL_TRY(sli_layout_open(job, job->shards[i].class_json, NULL, &layout, err));
             sl_layout_schema(layout, &opts);

@@ -154,6 +154,10 @@ static void add_metadata(struct sli_thrift *t, const struct sli_column *c,
     sli_thrift_i32(t, 2, sli_column_encoding(c));
     sli_thrift_i32(t, 3, (int32_t)chunk->page_count);
     sli_thrift_end(t);
+    if (chunk->bloom_len > 0) {
+        sli_thrift_i64(t, 14, (int64_t)chunk->bloom_at);
+        sli_thrift_i32(t, 15, (int32_t)chunk->bloom_len);
+    }
     sli_thrift_end(t);
 }
 

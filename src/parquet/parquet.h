@@ -79,6 +79,7 @@ struct sl_pq_opts {
     uint32_t group_rows;   /* <= 122,880 */
     int32_t sorted_column; /* the strictly ascending required BYTE_ARRAY or FIXED column, -1 none:
                               declared in sorting_columns and checked, SL_ECORRUPT names the row */
+    bool has_bloom;        /* each row group has a bloom filter of the sorted column */
     _Atomic uint64_t
         *raw_bytes; /* may be NULL: grows by a row group's uncompressed pages at its end */
 };

@@ -157,6 +157,8 @@ struct sli_chunk { /* what the footer says of one column of one row group */
     bool has_index; /* every page with values has min and max */
     uint64_t column_index_at, offset_index_at;
     uint32_t column_index_len, offset_index_len;
+    uint64_t bloom_at; /* with bloom_len 0: none */
+    uint32_t bloom_len;
 };
 struct sli_slab;
 struct sli_column {
@@ -204,6 +206,10 @@ sl_rc sli_column_flush(struct sli_column *c, struct sl_sink *sink, uint64_t *off
                        struct sl_err *err);
 /* Grows an array by one element; NULL when memory is refused. */
 void *sli_grow(void *array, uint32_t count, uint32_t *cap, size_t size);
+
+/* ---- bloom.c ---- */
+/* Appends header and bits of a filter of so many keys, told by their sl_xxh64_classic. */
+void sli_bloom_write(const uint64_t *hashes, uint64_t count, struct sl_buf *out);
 
 /* ---- arrow.c ---- */
 /* Appends the schema as Arrow's IPC message, in base64. */

@@ -4,6 +4,7 @@
  * is allowed to touch the sink, so no footer is ever written behind a failed write. Always true:
  * every column has row_count values after sl_pq_row_end; file_offset is the number of bytes given
  * to the sink. One owner thread. */
+#include "base/hash.h"
 #include "base/mem.h"
 #include "parquet/parquet_int.h"
 
@@ -25,6 +26,7 @@ struct sl_pq_writer {
     uint64_t row_count, group_rows;
     uint64_t file_offset;
     struct sl_buf last_key; /* of sorted_column, for the order check */
+    uint64_t *key_hashes;   /* of the open row group, group_rows of the options; NULL: no filter */
     sl_rc failure;          /* sticky; the sentence is in failure_err */
     struct sl_err failure_err;
 };
@@ -52,6 +54,7 @@ static void free_writer(struct sl_pq_writer *w)
         sli_column_fini(&w->columns[i]);
     }
     sl_buf_fini(&w->last_key);
+    sl_free(w->key_hashes);
     sli_codec_free(w->codec);
     sl_free(w->columns);
     sl_free(w->groups);
@@ -71,6 +74,7 @@ uint64_t sl_pq_memory_bound(const struct sl_pq_opts *opts)
 {
     uint64_t codec = opts->zstd_level > 3 ? SLI_CODEC_BYTES_HIGH : SLI_CODEC_BYTES;
     uint64_t bytes = opts->group_bytes + 2 * codec;
+    bytes += opts->has_bloom ? opts->group_rows * 2 * sizeof(uint64_t) : 0; /* hashes, filter */
     for (uint32_t i = 0; i < opts->node_count; i++) {
         const struct sl_pq_node *node = &opts->nodes[i];
         if (node->type != SL_PQ_GROUP) {
@@ -118,6 +122,11 @@ sl_rc sl_pq_writer_open(const struct sl_pq_opts *opts, struct sl_sink *sink,
     sl_assert(rc != SL_OK || opts->sorted_column < 0 ||
               ((uint32_t)opts->sorted_column < w->column_count &&
                may_sort(&w->columns[opts->sorted_column])));
+    if (rc == SL_OK && opts->has_bloom) {
+        sl_assert(opts->sorted_column >= 0);
+        w->key_hashes = sl_alloc(opts->group_rows * sizeof(*w->key_hashes));
+        rc = w->key_hashes != NULL ? SL_OK : SL_NOMEM(err);
+    }
     if (rc == SL_OK) {
         rc = sli_codec_new(opts, &w->codec, err);
     }
@@ -331,7 +340,7 @@ static sl_rc order_failure(const struct sl_pq_writer *w, uint32_t col, struct sl
 }
 
 /* A sorted column must not fall: readers trust the declared order. */
-static void check_order(struct sl_pq_writer *w, uint32_t col, struct sl_bytes b)
+static void see_key(struct sl_pq_writer *w, uint32_t col, struct sl_bytes b)
 {
     if ((int32_t)col != w->opts.sorted_column) {
         return;
@@ -343,6 +352,9 @@ static void check_order(struct sl_pq_writer *w, uint32_t col, struct sl_bytes b)
     }
     sl_buf_clear(&w->last_key);
     sl_buf_add(&w->last_key, b);
+    if (w->key_hashes != NULL) {
+        w->key_hashes[w->group_rows] = sl_xxh64_classic(b);
+    }
 }
 
 void sl_pq_put_bytes(struct sl_pq_writer *w, uint32_t col, struct sl_bytes b)
@@ -425,7 +437,7 @@ void sl_pq_put_reserved(struct sl_pq_writer *w, uint32_t col, size_t len)
     if (c->def->stats != SL_PQ_STATS_NULLS) {
         see_text(c, value);
     }
-    check_order(w, col, value);
+    see_key(w, col, value);
     add_entry(c, c->max_def);
 }
 
@@ -438,6 +450,29 @@ static uint64_t group_raw(const struct sl_pq_writer *w)
         bytes += w->columns[i].group_raw + w->columns[i].page.len;
     }
     return bytes;
+}
+
+static sl_rc put(struct sl_pq_writer *w, const struct sl_buf *b, struct sl_err *err)
+{
+    SL_TRY(sl_buf_done(b, err));
+    SL_TRY(sl_sink_write(w->sink, sl_buf_view(b), err));
+    w->file_offset += b->len;
+    return SL_OK;
+}
+
+/* Behind its row group, so that no filter waits in memory for the end of the file. */
+static sl_rc put_bloom(struct sl_pq_writer *w, struct sl_err *err)
+{
+    SL_AUTO(sl_buf) filter = SL_BUF_EMPTY;
+    if (w->key_hashes == NULL) {
+        return SL_OK;
+    }
+    struct sli_column *c = &w->columns[w->opts.sorted_column];
+    struct sli_chunk *chunk = &c->chunks[w->group_count];
+    sli_bloom_write(w->key_hashes, w->group_rows, &filter);
+    chunk->bloom_at = w->file_offset;
+    chunk->bloom_len = (uint32_t)filter.len;
+    return put(w, &filter, err);
 }
 
 static sl_rc flush_group(struct sl_pq_writer *w, struct sl_err *err)
@@ -462,6 +497,7 @@ static sl_rc flush_group(struct sl_pq_writer *w, struct sl_err *err)
     for (uint32_t i = 0; i < w->column_count; i++) {
         SL_TRY(sli_column_flush(&w->columns[i], w->sink, &w->file_offset, err));
     }
+    SL_TRY(put_bloom(w, err));
     w->groups[w->group_count++] = (struct sli_group){w->group_rows};
     w->group_rows = 0;
     if (w->opts.raw_bytes != NULL) {
@@ -506,14 +542,6 @@ sl_rc sl_pq_row_end(struct sl_pq_writer *w, struct sl_err *err)
 }
 
 /* ---- end ---- */
-
-static sl_rc put(struct sl_pq_writer *w, const struct sl_buf *b, struct sl_err *err)
-{
-    SL_TRY(sl_buf_done(b, err));
-    SL_TRY(sl_sink_write(w->sink, sl_buf_view(b), err));
-    w->file_offset += b->len;
-    return SL_OK;
-}
 
 /* All column indexes, then all offset indexes, in the order of row groups and columns. */
 static sl_rc write_indexes(struct sl_pq_writer *w, struct sl_err *err)

@@ -31,6 +31,7 @@ OPTIONS = {
     "columns": [None, "some", "one"],
     "where": [None, "half"],
     "targetFileBytes": [None, 1 << 20],
+    "bloomFilter": [None, True],
 }
 SOME = {"weaviate": ["update_time", "named_vectors", "properties"],
         "lake": ["update_time", "vector_v", "properties.n", "properties.text"]}
@@ -119,6 +120,28 @@ def seen(row, unit):
             value = value.encode()
         made[name] = value
     return made["id"], made
+
+
+def test_bloom_filters_exclude_what_is_not_there(bin_dir):
+    """DuckDB probes them: no id that is there is excluded, and nearly all that are not."""
+    node = Node(bin_dir, EXPORT_PARALLELISM=1)
+    node.create_class("Bloom")
+    ids = node.insert("Bloom", 3000)
+    for layout in ("weaviate", "lake"):
+        node.export(layout, config={"layout": layout, "bloomFilter": True})
+        file = next(node.folder(layout).rglob("*.parquet"))
+
+        def excluded(key):
+            return all(row[0] for row in duckdb.sql(
+                f"select bloom_filter_excludes from parquet_bloom_probe('{file}', 'id', '{key}')").fetchall())
+
+        equal([i for i in ids if excluded(i)], [], layout)
+        absent = sum(excluded(str(uuid.uuid5(uuid.NAMESPACE_URL, str(n)))) for n in range(300))
+        check(absent >= 285, f"{layout}: {absent} of 300 absent ids are excluded")
+        chunk = duckdb.sql(f"select bloom_filter_offset, bloom_filter_length from parquet_metadata('{file}') "
+                           "where path_in_schema = 'id'").fetchall()
+        check(all(at > 0 and size >= 4096 for at, size in chunk), chunk)
+    node.close()
 
 
 def test_every_pair_of_options(bin_dir):

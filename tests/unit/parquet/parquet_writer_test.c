@@ -639,6 +639,7 @@ static sl_rc write_file(struct mem_sink *m, const uint8_t *v, struct sl_err *err
     opts.group_rows = 7;
     opts.sorted_column = 0;
     opts.has_arrow_schema = true;
+    opts.has_bloom = true;
     SL_AUTO_PTR(sl_pq_writer) w = NULL;
     sl_rc rc = sl_pq_writer_open(&opts, &m->base, &w, err);
     if (rc != SL_OK) {
