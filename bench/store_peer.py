@@ -1,0 +1,81 @@
+"""What `./dev bench store` sets our export to an object store beside: boto3 uploading finished files, part by part,
+in parallel; and a look at the store from outside."""
+
+import pathlib
+import shutil
+import threading
+import time
+
+
+def classic(store, part_bytes, ca):
+    """Ten threads of Python."""
+    from boto3.s3.transfer import TransferConfig, create_transfer_manager
+    return create_transfer_manager(store.client(**({"verify": str(ca)} if ca else {})),
+                                   TransferConfig(multipart_threshold=part_bytes, multipart_chunksize=part_bytes,
+                                                  preferred_transfer_client="classic"))
+
+
+def crt(store, part_bytes, ca):
+    """Amazon's C library. Put together here, as the AWS command line does: boto3 leaves the endpoint out."""
+    import botocore.session
+    from awscrt.auth import AwsCredentialsProvider
+    from botocore.config import Config
+    from s3transfer.crt import BotocoreCRTRequestSerializer, CRTTransferManager, create_s3_crt_client
+    region = store.env["AWS_REGION"]
+    keys = AwsCredentialsProvider.new_static(store.env["AWS_ACCESS_KEY_ID"], store.env["AWS_SECRET_ACCESS_KEY"])
+    client = create_s3_crt_client(region, keys, part_size=part_bytes, use_ssl=ca is not None,
+                                  verify=str(ca) if ca else None)
+    how = {"region_name": region, "endpoint_url": store.url, "config": Config(s3={"addressing_style": "path"})}
+    return CRTTransferManager(client, BotocoreCRTRequestSerializer(botocore.session.get_session(), how))
+
+
+ENGINES = {"classic": classic, "crt": crt}
+
+
+def upload(store, folder, part_bytes, engine, ca=None):
+    """Seconds that boto3's transfer manager takes for the files of the folder."""
+    with ENGINES[engine](store, part_bytes, ca) as manager:
+        begun = time.monotonic()
+        waiting = [manager.upload(str(p), store.place.removeprefix("s3://"), f"{engine}/{p.relative_to(folder)}")
+                   for p in sorted(pathlib.Path(folder).rglob("*")) if p.is_file()]
+        for future in waiting:
+            future.result()
+        return time.monotonic() - begun
+
+
+def bucket(store):
+    return store.folder / "data" / store.place.removeprefix("s3://")
+
+
+def empty(store):
+    for path in bucket(store).iterdir():
+        shutil.rmtree(path, ignore_errors=True)
+
+
+class FirstPart:
+    """When the store had the first whole part or Parquet file, and its size: versitygw makes a file of each at its
+    end. Looked at from a thread, since nothing between client and store is to slow down either."""
+
+    def __init__(self, store):
+        self.store, self.at, self.size = store, None, None
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self.watch)
+        self.thread.start()
+
+    def found(self):
+        parts = bucket(self.store).glob(".sgwtmp/multipart/*/*/[0-9]*")
+        return next((p for p in [*parts, *bucket(self.store).rglob("*.parquet")] if p.is_file()), None)
+
+    def watch(self):
+        while not self.ended.wait(0.01):
+            try:
+                path = self.found()
+                if path is not None:
+                    self.at, self.size = time.monotonic(), path.stat().st_size
+                    return
+            except OSError:
+                pass  # renamed or removed while it was looked at
+
+    def stop(self):
+        self.ended.set()
+        self.thread.join()
