@@ -204,12 +204,34 @@ def by_profile_role(server, folder):
             "AWS_PROFILE": "ours", "AWS_ENDPOINT_URL_STS": server.url + "/"}
 
 
+def process_profile(folder, script, more=""):
+    """A profile whose keys a script gives; its path and one of its arguments have a blank."""
+    path = folder / "give keys"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    (folder / "config").write_text(f"[profile ours]\ncredential_process = \"{path}\" --for 'us all' secret-argument\n{more}")
+    return {"AWS_CONFIG_FILE": folder / "config", "AWS_PROFILE": "ours"}
+
+
+def by_process(server, folder):
+    return process_profile(folder, f"[ \"$2\" = 'us all' ] && curl -s -H 'Authorization: tok' {server.url}/creds |"
+                                   "sed 's/\"Token\"/\"SessionToken\"/; s/{/{\"Version\": 1, /'")
+
+
+def by_process_role(server, folder):
+    env = by_process(server, folder)
+    with (folder / "config").open("a") as f:
+        f.write("[profile role]\nrole_arn = arn:aws:iam::1:role/p\nsource_profile = ours\n")
+    return {**env, "AWS_PROFILE": "role", "AWS_ENDPOINT_URL_STS": server.url}
+
+
 def by_export_role(server, _):
     return {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "EXPORT_S3_ROLE_ARN": "arn:aws:iam::1:role/x",
             "EXPORT_S3_EXTERNAL_ID": "ext", "EXPORT_S3_STS_ENDPOINT": server.url}
 
 
-PROVIDERS = [by_web_identity, by_metadata, by_container, by_container_token, by_profile, by_profile_role, by_export_role]
+PROVIDERS = [by_web_identity, by_metadata, by_container, by_container_token, by_profile, by_profile_role, by_process,
+             by_process_role, by_export_role]
 
 
 def test_every_place_of_credentials(bin_dir):
@@ -221,7 +243,7 @@ def test_every_place_of_credentials(bin_dir):
             is_temporary = provider is not by_profile
             check(all(r.key_id.startswith("ASIA" if is_temporary else KEY) for r in server.log), provider.__name__)
             fetched = [r for r in server.service_log if r.path in ("/", "/creds") or r.path.endswith("Role-1")]
-            equal(len(fetched), 1 if is_temporary else 0, f"{provider.__name__}: how often keys were fetched")
+            equal(len(fetched), 2 if provider is by_process_role else 1 if is_temporary else 0, f"{provider.__name__}: how often keys were fetched")
             if provider is by_export_role:
                 form = fetched[0].form
                 equal((form["RoleArn"], form["ExternalId"], form["RoleSessionName"]),
@@ -275,10 +297,11 @@ def until(condition, tool, what):
 
 def test_keys_are_renewed_before_they_end(bin_dir):
     """Short-lived keys: the server never sees one that has ended."""
-    with world(bin_dir, is_bare=True, env=by_container_token, key_life=3) as (server, tool, _):
-        n = until(lambda: len({r.key_id for r in server.log}) >= 3, tool, "keys are not renewed")
-        equal(server.count("PutObject"), n, "requests: none was refused")
-        equal(sum(r.path == "/creds" for r in server.service_log), 3, "how often keys were fetched")
+    for provider in (by_container_token, by_process):
+        with world(bin_dir, is_bare=True, env=provider, key_life=3) as (server, tool, _):
+            n = until(lambda: len({r.key_id for r in server.log}) >= 3, tool, "keys are not renewed")
+            equal(server.count("PutObject"), n, "requests: none was refused")
+            equal(sum(r.path == "/creds" for r in server.service_log), 3, "how often keys were fetched")
 
 
 def test_a_failed_early_renewal_harms_nobody(bin_dir):
@@ -321,7 +344,9 @@ def test_faults_of_profiles_name_file_and_line(bin_dir):
             ("[default]\naws_access_key_id = a\nsecret-cut-off\n", {}, ("line 3", "keys")),
             ("[a]\n", {"AWS_PROFILE": "b"}, ("profile b", "not in")),
             ("[b]\nregion = x\n", {"AWS_PROFILE": "b"}, ("profile b", "no keys")),
-            ("[b]\ncredential_process = /bin/x\n", {"AWS_PROFILE": "b"}, ("credential_process", "AWS_ACCESS_KEY_ID")),
+            ("[b]\ncredential_process = /nowhere/x secret-cut-off\n", {"AWS_PROFILE": "b"},
+             ("profile b", "credential_process", "/nowhere/x cannot be started: No such file")),
+            ("[b]\ncredential_process = '/bin/x secret-cut-off\n", {"AWS_PROFILE": "b"}, ("profile b", "inside a quote")),
             ("[b]\nrole_arn = r\n", {"AWS_PROFILE": "b"}, ("role_arn", "source_profile")),
             ("[b]\nrole_arn = r\nsource_profile = c\n[c]\nrole_arn = r\nsource_profile = b\n", {"AWS_PROFILE": "b"},
              ("source_profile leads on",))):
@@ -331,6 +356,34 @@ def test_faults_of_profiles_name_file_and_line(bin_dir):
             for word in words:
                 check(word in answer["text"], word, answer["text"])
             check("secret-cut-off" not in answer["text"], answer["text"])
+
+
+def test_faults_of_credential_processes_are_told(bin_dir):
+    """With the profile and what to do, without what was given or printed."""
+    keys = '"AccessKeyId": "secret-id", "SecretAccessKey": "secret-key"'
+    for script, rc, words in (
+            ("echo secret-out; echo secret-error >&2; exit 3", "SL_EACCESS", ("give keys failed with exit code 3", "in a shell")),
+            ("kill -SEGV $$", "SL_EACCESS", ("signal 11", "in a shell")),
+            ("yes secret", "SL_EACCESS", ("more than 65536 bytes",)),
+            ("echo secret", "SL_EIO", ("no JSON object",)),
+            ("echo '[\"secret\"]'", "SL_EIO", ("no JSON object",)),
+            (f"echo '{{{keys}}}'", "SL_EIO", ('"Version": 1',)),
+            (f"echo '{{\"Version\": 2, {keys}}}'", "SL_EIO", ('"Version": 1',)),
+            ("echo '{\"Version\": 1, \"AccessKeyId\": \"secret\"}'", "SL_EIO", ("no keys",)),
+            (f"echo '{{\"Version\": 1, {keys}, \"Expiration\": \"secret\"}}'", "SL_EIO", ("is no time",)),
+            (f"echo '{{\"Version\": 1, {keys}, \"Expiration\": \"2020-05-29T00:21:43+02:00\"}}'", "SL_EACCESS",
+             ("have expired", "log in again"))):
+        with world(bin_dir, is_bare=True, env=lambda s, f, t=script: process_profile(f, t)) as (server, tool, _):
+            told = tool.fails(rc, "probe", has=("profile ours: credential_process", *words))
+            check("secret" not in told, told)
+            equal(server.log, [], "requests")
+
+
+def test_keys_of_the_profile_come_before_its_process(bin_dir):
+    def env(_, folder):
+        return process_profile(folder, "exit 1", f"aws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n")
+    with world(bin_dir, is_bare=True, env=env) as (server, tool, _):
+        tool.ok("probe")
 
 
 # ---- sentences before any data moves ----

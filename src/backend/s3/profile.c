@@ -12,23 +12,37 @@
 
 #define FILE_MAX (1024u * 1024)
 
+/* Every setting that counts, and where its text goes. */
+static const struct {
+    const char *name;
+    size_t at;
+} settings[] = {
+    {"aws_access_key_id", offsetof(struct sli_s3_profile, id)},
+    {"aws_secret_access_key", offsetof(struct sli_s3_profile, secret)},
+    {"aws_session_token", offsetof(struct sli_s3_profile, token)},
+    {"region", offsetof(struct sli_s3_profile, region)},
+    {"role_arn", offsetof(struct sli_s3_profile, role_arn)},
+    {"source_profile", offsetof(struct sli_s3_profile, source_profile)},
+    {"credential_source", offsetof(struct sli_s3_profile, credential_source)},
+    {"external_id", offsetof(struct sli_s3_profile, external_id)},
+    {"role_session_name", offsetof(struct sli_s3_profile, session_name)},
+    {"web_identity_token_file", offsetof(struct sli_s3_profile, web_identity_file)},
+    {"credential_process", offsetof(struct sli_s3_profile, process)},
+};
+
+static struct sl_buf *text_of(struct sli_s3_profile *p, size_t i)
+{
+    return (struct sl_buf *)(void *)((char *)p + settings[i].at);
+}
+
 void sli_s3_profile_fini(struct sli_s3_profile *p)
 {
-    struct sl_buf *const texts[] = {&p->id,
-                                    &p->secret,
-                                    &p->token,
-                                    &p->region,
-                                    &p->role_arn,
-                                    &p->source_profile,
-                                    &p->external_id,
-                                    &p->credential_source,
-                                    &p->session_name,
-                                    &p->foreign,
-                                    &p->web_identity_file};
-    for (size_t i = 0; i < SL_COUNT_OF(texts); i++) {
-        sl_wipe(texts[i]->ptr, texts[i]->len);
-        sl_buf_fini(texts[i]);
+    for (size_t i = 0; i < SL_COUNT_OF(settings); i++) {
+        struct sl_buf *text = text_of(p, i);
+        sl_wipe(text->ptr, text->len);
+        sl_buf_fini(text);
     }
+    sl_buf_fini(&p->foreign);
 }
 
 struct sl_str sli_s3_profile_name(const struct sl_config *config)
@@ -55,23 +69,11 @@ static bool is_section(struct sl_str section, enum sli_s3_profile_file kind, str
 
 static void take(struct sli_s3_profile *p, struct sl_str name, struct sl_str value)
 {
-    static const char *const foreign[] = {"credential_process", "sso_session", "sso_start_url"};
-    struct {
-        const char *name;
-        struct sl_buf *to;
-    } const known[] = {{"aws_access_key_id", &p->id},
-                       {"aws_secret_access_key", &p->secret},
-                       {"aws_session_token", &p->token},
-                       {"region", &p->region},
-                       {"role_arn", &p->role_arn},
-                       {"source_profile", &p->source_profile},
-                       {"credential_source", &p->credential_source},
-                       {"external_id", &p->external_id},
-                       {"role_session_name", &p->session_name},
-                       {"web_identity_token_file", &p->web_identity_file}};
-    for (size_t i = 0; i < SL_COUNT_OF(known); i++) {
-        if (sl_str_is(name, known[i].name) && known[i].to->len == 0) {
-            sl_buf_add_str(known[i].to, value);
+    static const char *const foreign[] = {"sso_session", "sso_start_url"};
+    for (size_t i = 0; i < SL_COUNT_OF(settings); i++) {
+        struct sl_buf *text = text_of(p, i);
+        if (sl_str_is(name, settings[i].name) && text->len == 0) {
+            sl_buf_add_str(text, value);
         }
     }
     for (size_t i = 0; i < SL_COUNT_OF(foreign); i++) {
@@ -130,21 +132,10 @@ sl_rc sli_s3_profile_parse(struct sl_str text, enum sli_s3_profile_file kind, st
         from = i + 1;
         line_no++;
     }
-    const struct sl_buf *const texts[] = {&p->id,
-                                          &p->secret,
-                                          &p->token,
-                                          &p->region,
-                                          &p->role_arn,
-                                          &p->source_profile,
-                                          &p->foreign,
-                                          &p->credential_source,
-                                          &p->external_id,
-                                          &p->session_name,
-                                          &p->web_identity_file};
-    for (size_t i = 0; i < SL_COUNT_OF(texts); i++) {
-        SL_TRY(sl_buf_done(texts[i], err));
+    for (size_t i = 0; i < SL_COUNT_OF(settings); i++) {
+        SL_TRY(sl_buf_done(text_of(p, i), err));
     }
-    return SL_OK;
+    return sl_buf_done(&p->foreign, err);
 }
 
 /* The file the setting names, or that of the tools below HOME. */

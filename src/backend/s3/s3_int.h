@@ -2,9 +2,10 @@
  * export destination.
  *
  * Small objects are one PUT, others multipart uploads. Files: profile.c the shared files of the AWS
- * tools; providers.c where keys come from; access.c keys in use, their renewal, the probe;
- * request.c addresses, regions, signing, sending; error.c answers; driver.c whole objects; parts.c
- * uploads. Source of formats: Amazon's "S3 API reference" and "STS API reference". */
+ * tools; providers.c where keys come from, with keys_int.h; access.c keys in use, their renewal,
+ * the probe; request.c addresses, regions, signing, sending; error.c answers; driver.c whole
+ * objects; parts.c uploads. Source of formats: Amazon's "S3 API reference" and "STS API reference".
+ */
 #ifndef SL_BACKEND_S3_S3_INT_H
 #define SL_BACKEND_S3_S3_INT_H
 
@@ -64,7 +65,7 @@ static inline struct sli_s3 *sli_s3_of(struct sl_backend *be)
 /* What is known of one profile; empty texts: nothing. */
 struct sli_s3_profile {
     struct sl_buf id, secret, token, region, role_arn, source_profile, credential_source,
-        external_id, session_name, web_identity_file;
+        external_id, session_name, web_identity_file, process;
     struct sl_buf foreign; /* name of a setting that gives credentials in a way we do not know */
     bool is_found;
 };
