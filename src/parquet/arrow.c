@@ -71,11 +71,11 @@ static size_t add_table(struct sl_buf *out, size_t cell, struct cells c)
     return out->len - 4 * (size_t)c.count;
 }
 
-static void add_string(struct sl_buf *out, size_t cell, const char *text)
+static void add_string(struct sl_buf *out, size_t cell, struct sl_str text)
 {
     point(out, cell);
-    sl_buf_add_u32(out, (uint32_t)strlen(text));
-    sl_buf_add_text(out, text);
+    sl_buf_add_u32(out, (uint32_t)text.len);
+    sl_buf_add_str(out, text);
     sl_buf_add_u8(out, 0);
     align(out, 4);
 }
@@ -138,7 +138,7 @@ static void add_type(struct sl_buf *out, size_t cell, const struct sl_pq_node *n
     case ARROW_TIMESTAMP: { /* unit (0 is seconds), time zone */
         uint32_t unit = 1 + (uint32_t)(node->annotation - SL_PQ_TIME_MS);
         size_t at = add_table(out, cell, (struct cells){{unit}, .count = 2});
-        add_string(out, at + 4, "UTC");
+        add_string(out, at + 4, SL_STR("UTC"));
         break;
     }
     case ARROW_BINARY:
@@ -151,27 +151,24 @@ static void add_type(struct sl_buf *out, size_t cell, const struct sl_pq_node *n
     }
 }
 
-struct pair {
-    const char *key, *value;
-};
-
 /* Beside what the type says: the id, which some readers take from here alone, and that 16 bytes
  * are a UUID. */
-static uint32_t metadata_of(const struct sl_pq_node *node, char id[16], struct pair pairs[3])
+static uint32_t metadata_of(const struct sl_pq_node *node, char id[16], struct sl_pq_kv pairs[3])
 {
     uint32_t count = 0;
     if (node->annotation == SL_PQ_UUID) {
-        pairs[count++] = (struct pair){"ARROW:extension:name", "arrow.uuid"};
-        pairs[count++] = (struct pair){"ARROW:extension:metadata", ""};
+        pairs[count++] = (struct sl_pq_kv){SL_STR("ARROW:extension:name"), SL_STR("arrow.uuid")};
+        pairs[count++] = (struct sl_pq_kv){SL_STR("ARROW:extension:metadata"), SL_STR("")};
     }
     if (node->field_id != 0) {
         snprintf(id, 16, "%d", node->field_id);
-        pairs[count++] = (struct pair){"PARQUET:field_id", id};
+        pairs[count++] = (struct sl_pq_kv){SL_STR("PARQUET:field_id"), sl_str_from(id)};
     }
     return count;
 }
 
-static void add_metadata(struct sl_buf *out, size_t cell, const struct pair *pairs, uint32_t count)
+static void add_metadata(struct sl_buf *out, size_t cell, const struct sl_pq_kv *pairs,
+                         uint32_t count)
 {
     size_t vector = add_vector(out, cell, count);
     for (uint32_t i = 0; i < count; i++) {
@@ -190,14 +187,14 @@ static const struct sl_pq_node *add_field(struct sl_buf *out, size_t cell,
 {
     enum { NAME, NULLABLE, TYPE_TYPE, TYPE, DICTIONARY, CHILDREN, METADATA, FIELDS };
     char id[16];
-    struct pair pairs[3];
+    struct sl_pq_kv pairs[3];
     uint32_t pair_count = metadata_of(node, id, pairs);
     struct cells c = {.count = FIELDS, .absent = 1U << DICTIONARY};
     c.absent |= pair_count == 0 ? 1U << METADATA : 0;
     c.value[NULLABLE] = node->repetition == SL_PQ_OPTIONAL;
     c.value[TYPE_TYPE] = type_of(node);
     size_t at = add_table(out, cell, c);
-    add_string(out, at + 4 * NAME, node->name);
+    add_string(out, at + 4 * NAME, sl_str_from(node->name));
     add_type(out, at + 4 * TYPE, node);
     if (pair_count > 0) {
         add_metadata(out, at + 4 * METADATA, pairs, pair_count);
@@ -216,14 +213,21 @@ static const struct sl_pq_node *add_fields(struct sl_buf *out, size_t cell,
     return nodes;
 }
 
-void sli_arrow_schema_write(const struct sl_pq_opts *opts, struct sl_buf *out)
+void sli_arrow_schema_write(const struct sl_pq_opts *opts, const struct sl_pq_kv *kvs,
+                            uint32_t kv_count, struct sl_buf *out)
 {
+    enum { ENDIANNESS, COLUMNS, METADATA, FIELDS }; /* 0 is little-endian */
+    uint32_t no_kvs = kv_count == 0;
     SL_AUTO(sl_buf) message = SL_BUF_EMPTY;
     SL_AUTO(sl_buf) body = SL_BUF_EMPTY;
     sl_buf_add_u32(&body, 0); /* to the root table */
     size_t root = add_table(&body, 0, (struct cells){{METADATA_V5, HEADER_SCHEMA}, .count = 3});
-    size_t schema = add_table(&body, root + 4 * 2, (struct cells){.count = 2}); /* little-endian */
-    add_fields(&body, schema + 4, opts->nodes, sli_top_count(opts));
+    size_t schema = add_table(&body, root + 4 * 2,
+                              (struct cells){.count = FIELDS, .absent = no_kvs << METADATA});
+    add_fields(&body, schema + 4 * COLUMNS, opts->nodes, sli_top_count(opts));
+    if (kv_count > 0) {
+        add_metadata(&body, schema + 4 * METADATA, kvs, kv_count);
+    }
     align(&body, 8);
     sl_buf_add_u32(&message, UINT32_MAX); /* continuation */
     sl_buf_add_u32(&message, (uint32_t)body.len);

@@ -222,7 +222,7 @@ static void add_key_values(struct sli_thrift *t, const struct sli_footer_in *in)
     }
     if (in->opts->has_arrow_schema) {
         SL_AUTO(sl_buf) arrow = SL_BUF_EMPTY;
-        sli_arrow_schema_write(in->opts, &arrow);
+        sli_arrow_schema_write(in->opts, in->kvs, in->kv_count, &arrow);
         t->out->is_failed |= arrow.is_failed;
         add_key_value(t, SL_STR("ARROW:schema"), sl_buf_str(&arrow));
     }

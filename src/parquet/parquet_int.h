@@ -212,8 +212,10 @@ void *sli_grow(void *array, uint32_t count, uint32_t *cap, size_t size);
 void sli_bloom_write(const uint64_t *hashes, uint64_t count, struct sl_buf *out);
 
 /* ---- arrow.c ---- */
-/* Appends the schema as Arrow's IPC message, in base64. */
-void sli_arrow_schema_write(const struct sl_pq_opts *opts, struct sl_buf *out);
+/* Appends the schema as Arrow's IPC message, in base64. It repeats the file's keys: readers that
+ * find it show no others. */
+void sli_arrow_schema_write(const struct sl_pq_opts *opts, const struct sl_pq_kv *kvs,
+                            uint32_t kv_count, struct sl_buf *out);
 
 /* ---- footer.c ---- */
 uint32_t sli_top_count(const struct sl_pq_opts *opts); /* nodes right below the root */

@@ -57,8 +57,15 @@ static const uint8_t *field(const uint8_t *table, uint32_t no)
     return offset == 0 ? NULL : table + offset;
 }
 
-/* Message: version 0, header type 1, header 2. Schema: fields 1. Field: name 0, nullable 1, type
- * 2 and 3. Int: bits 0, signed 1. Types: Int 2, Utf8 5. */
+static void expect_text(const uint8_t *at, const char *want)
+{
+    const uint8_t *text = target(at);
+    assert_int_equal(u32_at(text), strlen(want));
+    assert_memory_equal(text + 4, want, u32_at(text) + 1);
+}
+
+/* Message: version 0, header type 1, header 2. Schema: fields 1, metadata 2. KeyValue: 0, 1. Field:
+ * name 0, nullable 1, type 2 and 3. Int: bits 0, signed 1. Types: Int 2, Utf8 5. */
 static void arrow_schema_is_a_message_that_tells_the_columns(void **state)
 {
     (void)state;
@@ -78,13 +85,15 @@ static void arrow_schema_is_a_message_that_tells_the_columns(void **state)
     const uint8_t *message = target(raw.ptr + 8);
     assert_int_equal(*field(message, 0), 4); /* V5 */
     assert_int_equal(*field(message, 1), 1); /* a Schema */
-    const uint8_t *fields = target(field(target(field(message, 2)), 1));
+    const uint8_t *schema = target(field(message, 2)), *fields = target(field(schema, 1));
+    const uint8_t *pairs = target(field(schema, 2)), *pair = target(pairs + 4);
+    assert_int_equal(u32_at(pairs), 1);
+    expect_text(field(pair, 0), "collection");
+    expect_text(field(pair, 1), "Movies");
     assert_int_equal(u32_at(fields), 3);
     for (uint32_t i = 0; i < 3; i++) {
         const uint8_t *f = target(fields + 4 + 4 * i);
-        const uint8_t *name = target(field(f, 0));
-        assert_int_equal(u32_at(name), strlen(columns[i].name));
-        assert_memory_equal(name + 4, columns[i].name, u32_at(name) + 1);
+        expect_text(field(f, 0), columns[i].name);
         assert_int_equal(*field(f, 1), i > 0);
         assert_int_equal(*field(f, 2), i == 1 ? 2 : 5);
     }
