@@ -82,6 +82,11 @@ sl_rc sl_sha256_end(struct sl_sha256 *s, uint8_t ret[SL_SHA256_SIZE], struct sl_
     return SL_OK;
 }
 
+sl_rc sl_sha1(struct sl_bytes b, uint8_t ret[SL_SHA1_SIZE], struct sl_err *err)
+{
+    return digest(EVP_sha1(), b, ret, err);
+}
+
 sl_rc sl_md5(struct sl_bytes b, uint8_t ret[SL_MD5_SIZE], struct sl_err *err)
 {
     return digest(EVP_md5(), b, ret, err);

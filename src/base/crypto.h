@@ -19,6 +19,8 @@ sl_rc sl_sha256_end(struct sl_sha256 *s, uint8_t ret[SL_SHA256_SIZE],
                     struct sl_err *err); /* once */
 sl_rc sl_hmac_sha256(struct sl_bytes key, struct sl_bytes b, uint8_t ret[SL_SHA256_SIZE],
                      struct sl_err *err);
+#define SL_SHA1_SIZE 20 /* names files of the AWS tools; it proves nothing */
+sl_rc sl_sha1(struct sl_bytes b, uint8_t ret[SL_SHA1_SIZE], struct sl_err *err);
 #define SL_MD5_SIZE 16 /* a checksum that some stores take; it proves nothing */
 sl_rc sl_md5(struct sl_bytes b, uint8_t ret[SL_MD5_SIZE], struct sl_err *err);
 /* Appends the RSASSA-PKCS1-v1_5 signature of b's SHA-256. key_pem: PKCS#8 or PKCS#1, no password.

@@ -199,6 +199,8 @@ SL_OPTION(aws_role_session, TEXT, "AWS_ROLE_SESSION_NAME", NULL, "sluice", 0, 0,
           "Name of that session")
 SL_OPTION(aws_sts_url, TEXT, "AWS_ENDPOINT_URL_STS", NULL, "", 0, 0, "a URL",
           "Security token service; that of the region when empty")
+SL_OPTION(aws_sso_url, TEXT, "AWS_ENDPOINT_URL_SSO", NULL, "", 0, 0, "a URL",
+          "Portal that gives keys for a login by SSO; that of sso_region when empty")
 SL_OPTION(aws_container_path, TEXT, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", NULL, "", 0, 0, NULL,
           "Where an ECS task gets credentials, at 169.254.170.2")
 SL_OPTION(aws_container_url, TEXT, "AWS_CONTAINER_CREDENTIALS_FULL_URI", NULL, "", 0, 0, "a URL",

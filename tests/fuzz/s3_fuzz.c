@@ -6,7 +6,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_profile(struct sl_str text)
 {
-    for (int kind = 0; kind < 2; kind++) {
+    for (int kind = 0; kind <= SLI_S3_FILE_SESSIONS; kind++) {
         struct sli_s3_profile p = {.is_found = false};
         struct sl_err err = {.rc = SL_OK};
         sl_rc rc =

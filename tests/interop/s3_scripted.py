@@ -6,6 +6,7 @@ a header that is not signed, a missing checksum, ...) must stay empty.
 
 import contextlib
 import hashlib
+import json
 import os
 import pathlib
 import random
@@ -225,13 +226,44 @@ def by_process_role(server, folder):
     return {**env, "AWS_PROFILE": "role", "AWS_ENDPOINT_URL_STS": server.url}
 
 
+SSO_ROLE = "sso_account_id = 123456789012\nsso_role_name = Read+Write\n"
+SSO_PLACE = "sso_start_url = https://x.awsapps.com/start\nsso_region = eu-west-1\n"
+
+
+def sso_login(folder, name, token="login", end="2999-01-01T00:00:00Z"):
+    """What `aws sso login` leaves: a file by the SHA-1 of the session's name or the start URL."""
+    cache = folder / ".aws/sso/cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    (cache / f"{hashlib.sha1(name.encode()).hexdigest()}.json").write_text(json.dumps(
+        {"startUrl": "https://x.awsapps.com/start", "region": "eu-west-1", "accessToken": token, "expiresAt": end,
+         "clientId": "c", "clientSecret": "secret", "refreshToken": "secret"}))
+
+
+def sso_profile(server, folder, config):
+    (folder / ".aws").mkdir(exist_ok=True)
+    (folder / ".aws/config").write_text(config)
+    return {"HOME": folder, "AWS_PROFILE": "ours", "AWS_ENDPOINT_URL_SSO": server.url + "/"}
+
+
+def by_sso_session(server, folder):
+    sso_login(folder, "our session")
+    return sso_profile(server, folder, f"[sso-session other]\nsso_region = us-west-2\n[profile our session]\nregion = x\n"
+                                       f"[profile ours]\nsso_session = our session\n{SSO_ROLE}"
+                                       f"[sso-session our session]\n{SSO_PLACE}sso_registration_scopes = sso:account:access\n")
+
+
+def by_sso_url(server, folder):
+    sso_login(folder, "https://x.awsapps.com/start", end="2999-01-01T00:00:00UTC")
+    return sso_profile(server, folder, f"[profile ours]\n{SSO_PLACE}{SSO_ROLE}")
+
+
 def by_export_role(server, _):
     return {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "EXPORT_S3_ROLE_ARN": "arn:aws:iam::1:role/x",
             "EXPORT_S3_EXTERNAL_ID": "ext", "EXPORT_S3_STS_ENDPOINT": server.url}
 
 
 PROVIDERS = [by_web_identity, by_metadata, by_container, by_container_token, by_profile, by_profile_role, by_process,
-             by_process_role, by_export_role]
+             by_process_role, by_sso_session, by_sso_url, by_export_role]
 
 
 def test_every_place_of_credentials(bin_dir):
@@ -242,7 +274,8 @@ def test_every_place_of_credentials(bin_dir):
             check_object(server)
             is_temporary = provider is not by_profile
             check(all(r.key_id.startswith("ASIA" if is_temporary else KEY) for r in server.log), provider.__name__)
-            fetched = [r for r in server.service_log if r.path in ("/", "/creds") or r.path.endswith("Role-1")]
+            fetched = [r for r in server.service_log if r.path in ("/", "/creds", "/federation/credentials") or
+                       r.path.endswith("Role-1")]
             equal(len(fetched), 2 if provider is by_process_role else 1 if is_temporary else 0, f"{provider.__name__}: how often keys were fetched")
             if provider is by_export_role:
                 form = fetched[0].form
@@ -250,6 +283,8 @@ def test_every_place_of_credentials(bin_dir):
                       ("arn:aws:iam::1:role/x", "ext", "weaviate-export-s3"), "AssumeRole")
             if provider is by_profile_role:
                 equal((fetched[0].form["RoleArn"], fetched[0].form["ExternalId"]), ("arn:aws:iam::1:role/p", "ex"), "role")
+            if provider in (by_sso_session, by_sso_url):
+                equal(fetched[0].query, {"role_name": "Read+Write", "account_id": "123456789012"}, "role")
             if provider is by_web_identity:
                 equal((fetched[0].form["RoleArn"], fetched[0].form["RoleSessionName"]), ("arn:aws:iam::1:role/r", "me"), "")
 
@@ -297,11 +332,11 @@ def until(condition, tool, what):
 
 def test_keys_are_renewed_before_they_end(bin_dir):
     """Short-lived keys: the server never sees one that has ended."""
-    for provider in (by_container_token, by_process):
+    for provider in (by_container_token, by_process, by_sso_session):
         with world(bin_dir, is_bare=True, env=provider, key_life=3) as (server, tool, _):
             n = until(lambda: len({r.key_id for r in server.log}) >= 3, tool, "keys are not renewed")
             equal(server.count("PutObject"), n, "requests: none was refused")
-            equal(sum(r.path == "/creds" for r in server.service_log), 3, "how often keys were fetched")
+            equal(sum(r.path in ("/creds", "/federation/credentials") for r in server.service_log), 3, "how often keys were fetched")
 
 
 def test_a_failed_early_renewal_harms_nobody(bin_dir):
@@ -375,6 +410,40 @@ def test_faults_of_credential_processes_are_told(bin_dir):
              ("have expired", "log in again"))):
         with world(bin_dir, is_bare=True, env=lambda s, f, t=script: process_profile(f, t)) as (server, tool, _):
             told = tool.fails(rc, "probe", has=("profile ours: credential_process", *words))
+            check("secret" not in told, told)
+            equal(server.log, [], "requests")
+
+
+def test_faults_of_sso_tell_who_has_to_log_in(bin_dir):
+    ours = f"[profile ours]\nsso_session = s\n{SSO_ROLE}[sso-session s]\n{SSO_PLACE}"
+    login = ("profile ours: SSO", "run aws sso login --profile ours")
+
+    def broken(folder):
+        sso_login(folder, "s")
+        next((folder / ".aws/sso/cache").iterdir()).write_text('{"accessToken": "secret"')
+
+    def nothing(_):
+        pass
+
+    def logged_in(folder):
+        sso_login(folder, "s", "login-secret")
+    for config, cache, settings, rc, words in (
+            (ours, nothing, {}, "SL_EACCESS", (*login, "nobody has logged in", "/.aws/sso/cache/a0f1490a20d0211c997b44bc357e1972deab8ae3.json")),
+            (ours, lambda f: sso_login(f, "s", "login-secret", "2020-01-01T00:00:00Z"), {}, "SL_EACCESS", (*login, "has expired")),
+            (ours, lambda f: sso_login(f, "s", "login-secret", "secret"), {}, "SL_EACCESS", (*login, "holds no login")),
+            (ours, lambda f: sso_login(f, "s", ""), {}, "SL_EACCESS", (*login, "holds no login")),
+            (ours, broken, {}, "SL_EIO", ("profile ours", "/.aws/sso/cache/", "no JSON object")),
+            (ours, logged_in, {}, "SL_EACCESS", (*login, "does not take the login")),
+            (ours, logged_in, {"sso_status": 403}, "SL_EACCESS", ("Read+Write", "123456789012", "403", "assigned")),
+            (ours.replace("[sso-session s]", "[sso-session t]"), logged_in, {}, "SL_EINVAL", ("[sso-session s]",)),
+            (ours.replace("eu-west-1", "evil.example/x"), logged_in, {}, "SL_EINVAL", ("sso_region",)),
+            (ours.replace("sso_account_id", "x"), logged_in, {}, "SL_EINVAL", ("sso_account_id is missing",)),
+            (ours.replace("sso_role_name", "x"), logged_in, {}, "SL_EINVAL", ("sso_role_name is missing",))):
+        def env(server, folder, config=config, cache=cache):
+            cache(folder)
+            return sso_profile(server, folder, config)
+        with world(bin_dir, is_bare=True, env=env, **settings) as (server, tool, _):
+            told = tool.fails(rc, "probe", has=words)
             check("secret" not in told, told)
             equal(server.log, [], "requests")
 

@@ -71,6 +71,11 @@ class Request:
         self.at, self.region, self.key_id = time.monotonic(), None, None
 
     @property
+    def is_service(self):
+        """Of those who give keys, not of the store."""
+        return self.path in ("/", "/creds", "/federation/credentials") or self.path.startswith("/latest/")
+
+    @property
     def name(self):
         """What the reference calls it."""
         has = self.query.__contains__
@@ -108,6 +113,7 @@ class S3Server:
         self.is_listing_hidden = False  # HEAD and GET of a missing object are refused, as with a policy by prefix
         self.key_life, self.web_tokens, self.container_token, self.metadata_status = 3600, {"good"}, "tok", 200
         self.has_role = True
+        self.sso_tokens, self.sso_status = {"login"}, 200
         self.released = threading.Event()
         handler = type("Handler", (Handler,), {"owner": self})
         self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -231,7 +237,9 @@ class S3Server:
         with self.lock:
             if request.path == "/" and request.method == "POST":
                 return self.sts(request)
-            if request.path.startswith("/latest/") or request.path == "/creds":
+            if request.path == "/federation/credentials":
+                return self.sso(request)
+            if request.is_service and request.path != "/":
                 return self.metadata(request)
             refused = (self.check_signature(request, "s3") or self.check_place(request) or self.check_known(request) or
                        self.check_body(request))
@@ -414,6 +422,20 @@ class S3Server:
         return Reply(200, body=f'<{action}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><{action}Result>'
                                f"<Credentials>{inner}</Credentials></{action}Result></{action}Response>".encode())
 
+    def sso(self, request):
+        self.service_log.append(request)
+        if self.sso_status != 200:
+            return Reply(self.sso_status)
+        if request.headers.get("x-amz-sso_bearer_token") not in self.sso_tokens:
+            return Reply(401)
+        if request.method != "GET" or set(request.query) != {"role_name", "account_id"}:
+            return Reply(400)
+        key_id, secret, token, end = self.new_keys()
+        end = datetime.datetime.strptime(end, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc)
+        keys = {"accessKeyId": key_id, "secretAccessKey": secret, "sessionToken": token,
+                "expiration": int(end.timestamp() * 1000)}
+        return Reply(200, body=json.dumps({"roleCredentials": keys}).encode())
+
     def metadata(self, request):
         self.service_log.append(request)
         names = ("AccessKeyId", "SecretAccessKey", "Token", "Expiration")
@@ -455,7 +477,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         length = int(self.headers.get("content-length", "0"))
         headers = {k.lower(): v for k, v in self.headers.items()}
         request = Request(self.command, self.path, headers, b"")
-        is_store = not (request.path == "/" or request.path.startswith("/latest/") or request.path == "/creds")
+        is_store = not request.is_service
         rules = list(owner.rules) if is_store else []
         action = next((a for a in (rule(request) for rule in rules) if a is not None), None)
         if action == HALF:

@@ -81,20 +81,26 @@ sl_rc sli_s3_json_read(struct sl_str text, const char *source, json_t **ret, str
     return SL_OK;
 }
 
-void sli_s3_json_free(json_t *root)
+static void wipe_texts(json_t *value) /* no deeper than JSON_DEPTH */
 {
     const char *name;
-    json_t *value;
-    json_object_foreach(root, name, value)
-    {
-        if (json_is_string(value)) {
-            union { /* jansson's own copy, which ends here */
-                const char *given;
-                void *ours;
-            } text = {json_string_value(value)};
-            sl_wipe(text.ours, json_string_length(value));
-        }
+    json_t *member;
+    if (json_is_string(value)) {
+        union { /* jansson's own copy, which ends here */
+            const char *given;
+            void *ours;
+        } text = {json_string_value(value)};
+        sl_wipe(text.ours, json_string_length(value));
     }
+    json_object_foreach(value, name, member)
+    {
+        wipe_texts(member);
+    }
+}
+
+void sli_s3_json_free(json_t *root)
+{
+    wipe_texts(root);
     json_decref(root);
 }
 

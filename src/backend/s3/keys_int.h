@@ -30,7 +30,7 @@ sl_rc sli_s3_keys_ask(struct sli_s3_search *s, struct sl_http_request *req,
                       struct sl_http_reply *reply, const char *what, struct sl_err *err);
 /* Replaces a text that may be a secret. */
 void sli_s3_secret_set(struct sl_buf *to, struct sl_str text);
-/* An object, free it by sli_s3_json_free, which wipes its texts. SL_EIO: it is none. */
+/* An object, free it by sli_s3_json_free, which wipes the texts. SL_EIO: it is none. */
 sl_rc sli_s3_json_read(struct sl_str text, const char *source, json_t **ret, struct sl_err *err);
 void sli_s3_json_free(json_t *root);
 struct sl_str sli_s3_json_text(const json_t *object, const char *name); /* empty: there is none */
@@ -68,6 +68,12 @@ sl_rc sli_s3_profile_keys(struct sli_s3_search *s, struct sl_str name, struct sl
 /* Keys that the command line of a credential_process prints. */
 sl_rc sli_s3_command_keys(const struct sli_s3_search *s, struct sl_str line,
                           struct sli_s3_keys *ret, struct sl_err *err);
+
+/* ---- sso.c ---- */
+
+/* Keys of the role that profile p, of that name, has by a login at an SSO portal. */
+sl_rc sli_s3_sso_keys(struct sli_s3_search *s, const struct sli_s3_profile *p, struct sl_str name,
+                      struct sli_s3_keys *ret, struct sl_err *err);
 
 /* ---- providers.c ---- */
 

@@ -2,9 +2,9 @@
  *
  * Strict: a line that is no section, setting, comment or continuation is an error, since a key cut
  * off by a typing error would show as a wrong signature much later. Sections are "[name]", in the
- * config file "[profile name]" and "[default]". Indented lines continue the setting before them
- * ("s3 =" has its own settings so) and hold nothing for us. Source: "Shared config and credentials
- * files" of the AWS SDKs reference guide. */
+ * config file "[profile name]", "[default]" and "[sso-session name]". Indented lines continue the
+ * setting before them ("s3 =" has its own settings so) and hold nothing for us. Source: "Shared
+ * config and credentials files" of the AWS SDKs reference guide. */
 #include "backend/s3/s3_int.h"
 
 #include "base/crypto.h"
@@ -28,6 +28,11 @@ static const struct {
     {"role_session_name", offsetof(struct sli_s3_profile, session_name)},
     {"web_identity_token_file", offsetof(struct sli_s3_profile, web_identity_file)},
     {"credential_process", offsetof(struct sli_s3_profile, process)},
+    {"sso_session", offsetof(struct sli_s3_profile, sso_session)},
+    {"sso_start_url", offsetof(struct sli_s3_profile, sso_start_url)},
+    {"sso_region", offsetof(struct sli_s3_profile, sso_region)},
+    {"sso_account_id", offsetof(struct sli_s3_profile, sso_account)},
+    {"sso_role_name", offsetof(struct sli_s3_profile, sso_role)},
 };
 
 static struct sl_buf *text_of(struct sli_s3_profile *p, size_t i)
@@ -42,7 +47,6 @@ void sli_s3_profile_fini(struct sli_s3_profile *p)
         sl_wipe(text->ptr, text->len);
         sl_buf_fini(text);
     }
-    sl_buf_fini(&p->foreign);
 }
 
 struct sl_str sli_s3_profile_name(const struct sl_config *config)
@@ -53,13 +57,14 @@ struct sl_str sli_s3_profile_name(const struct sl_config *config)
 /* Does "[...]" speak of profile `name`? */
 static bool is_section(struct sl_str section, enum sli_s3_profile_file kind, struct sl_str name)
 {
-    if (kind == SLI_S3_FILE_CREDENTIALS || sl_str_is(name, "default")) {
+    const char *word = kind == SLI_S3_FILE_SESSIONS ? "sso-session" : "profile";
+    if (kind == SLI_S3_FILE_CREDENTIALS ||
+        (kind == SLI_S3_FILE_CONFIG && sl_str_is(name, "default"))) {
         if (sl_str_eq(section, name)) {
             return true;
         }
     }
-    const char *word = "profile";
-    if (kind != SLI_S3_FILE_CONFIG || !sl_str_starts(section, word)) {
+    if (kind == SLI_S3_FILE_CREDENTIALS || !sl_str_starts(section, word)) {
         return false;
     }
     struct sl_str rest = {section.ptr + strlen(word), section.len - strlen(word)};
@@ -69,16 +74,10 @@ static bool is_section(struct sl_str section, enum sli_s3_profile_file kind, str
 
 static void take(struct sli_s3_profile *p, struct sl_str name, struct sl_str value)
 {
-    static const char *const foreign[] = {"sso_session", "sso_start_url"};
     for (size_t i = 0; i < SL_COUNT_OF(settings); i++) {
         struct sl_buf *text = text_of(p, i);
         if (sl_str_is(name, settings[i].name) && text->len == 0) {
             sl_buf_add_str(text, value);
-        }
-    }
-    for (size_t i = 0; i < SL_COUNT_OF(foreign); i++) {
-        if (sl_str_is(name, foreign[i]) && p->foreign.len == 0) {
-            sl_buf_add_str(&p->foreign, name);
         }
     }
 }
@@ -135,7 +134,7 @@ sl_rc sli_s3_profile_parse(struct sl_str text, enum sli_s3_profile_file kind, st
     for (size_t i = 0; i < SL_COUNT_OF(settings); i++) {
         SL_TRY(sl_buf_done(text_of(p, i), err));
     }
-    return sl_buf_done(&p->foreign, err);
+    return SL_OK;
 }
 
 /* The file the setting names, or that of the tools below HOME. */
@@ -185,4 +184,10 @@ sl_rc sli_s3_profile_load(const struct sl_config *config, struct sl_str name,
 {
     SL_TRY(load_file(config, SLI_S3_FILE_CREDENTIALS, name, ret, err));
     return load_file(config, SLI_S3_FILE_CONFIG, name, ret, err);
+}
+
+sl_rc sli_s3_session_load(const struct sl_config *config, struct sl_str name,
+                          struct sli_s3_profile *ret, struct sl_err *err)
+{
+    return load_file(config, SLI_S3_FILE_SESSIONS, name, ret, err);
 }

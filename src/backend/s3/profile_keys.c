@@ -58,14 +58,11 @@ static sl_rc keys_of_profile(struct sli_s3_search *s, const struct sli_s3_profil
         return sli_s3_keys_set(s, ret, sl_buf_str(&p->id), sl_buf_str(&p->secret),
                                sl_buf_str(&p->token), SL_STR(""), "AWS_PROFILE", err);
     }
+    if (p->sso_session.len > 0 || p->sso_start_url.len > 0) {
+        return sli_s3_sso_keys(s, p, name, ret, err);
+    }
     if (p->process.len > 0) {
         return sli_s3_command_keys(s, sl_buf_str(&p->process), ret, err);
-    }
-    if (p->foreign.len > 0) {
-        return SL_FAIL(err, SL_EUNSUPPORTED,
-                       "%.*s is not read by this program; export the keys into AWS_ACCESS_KEY_ID, "
-                       "AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN",
-                       SL_STR_ARG(sl_buf_str(&p->foreign)));
     }
     return SL_ENOTFOUND;
 }

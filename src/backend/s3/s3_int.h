@@ -65,18 +65,22 @@ static inline struct sli_s3 *sli_s3_of(struct sl_backend *be)
 /* What is known of one profile; empty texts: nothing. */
 struct sli_s3_profile {
     struct sl_buf id, secret, token, region, role_arn, source_profile, credential_source,
-        external_id, session_name, web_identity_file, process;
-    struct sl_buf foreign; /* name of a setting that gives credentials in a way we do not know */
+        external_id, session_name, web_identity_file, process, sso_session, sso_start_url,
+        sso_region, sso_account, sso_role;
     bool is_found;
 };
 void sli_s3_profile_fini(struct sli_s3_profile *p);
-enum sli_s3_profile_file { SLI_S3_FILE_CREDENTIALS, SLI_S3_FILE_CONFIG };
+/* The third: the config file, of which sections "[sso-session name]" count. */
+enum sli_s3_profile_file { SLI_S3_FILE_CREDENTIALS, SLI_S3_FILE_CONFIG, SLI_S3_FILE_SESSIONS };
 /* Adds what text says of profile `name`; what p has already stays. SL_EINVAL: a line that is none
  * of section, setting, comment or its continuation; tells the line's number, never its text. */
 sl_rc sli_s3_profile_parse(struct sl_str text, enum sli_s3_profile_file kind, struct sl_str name,
                            struct sli_s3_profile *p, struct sl_err *err);
 /* The profile of that name out of both files of the settings; is_found false: in neither. */
 sl_rc sli_s3_profile_load(const struct sl_config *config, struct sl_str name,
+                          struct sli_s3_profile *ret, struct sl_err *err);
+/* The SSO session of that name. */
+sl_rc sli_s3_session_load(const struct sl_config *config, struct sl_str name,
                           struct sli_s3_profile *ret, struct sl_err *err);
 /* AWS_PROFILE or "default". */
 struct sl_str sli_s3_profile_name(const struct sl_config *config);

@@ -67,6 +67,26 @@ static void profile_of_both_files_is_read(void **state)
     sli_s3_profile_fini(&p);
 }
 
+static void sessions_are_sections_of_their_own(void **state)
+{
+    (void)state;
+    struct sli_s3_profile p = {.is_found = false};
+    struct sli_s3_profile none = {.is_found = false};
+    struct sl_str text = SL_STR("[default]\nsso_region = a\n[profile default]\nsso_region = b\n"
+                                "[sso-sessiondefault]\nsso_region = c\n"
+                                "[sso-session default2]\nsso_region = d\n"
+                                "[sso-session\tdefault ]\nsso_region = e\n");
+    assert_int_equal(sli_s3_profile_parse(text, SLI_S3_FILE_SESSIONS, SL_STR("default"), &p, NULL),
+                     SL_OK);
+    assert_true(p.is_found);
+    assert_string_equal(TEXT(p.sso_region), "e");
+    assert_int_equal(sli_s3_profile_parse(text, SLI_S3_FILE_CREDENTIALS, SL_STR("x"), &none, NULL),
+                     SL_OK);
+    assert_false(none.is_found);
+    sli_s3_profile_fini(&p);
+    sli_s3_profile_fini(&none);
+}
+
 static void lines_that_are_nothing_are_refused_without_their_text(void **state)
 {
     (void)state;
@@ -362,6 +382,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(profile_of_both_files_is_read),
+        cmocka_unit_test(sessions_are_sections_of_their_own),
         cmocka_unit_test(lines_that_are_nothing_are_refused_without_their_text),
         cmocka_unit_test(buckets_have_the_addresses_of_the_documentation),
         cmocka_unit_test(settings_that_cannot_work_are_told),

@@ -59,6 +59,15 @@ static void sha256_of_fips_180_in_pieces(void **state SL_UNUSED)
     }
 }
 
+static void sha1_of_fips_180(void **state SL_UNUSED)
+{
+    uint8_t sha1[SL_SHA1_SIZE];
+    assert_int_equal(sl_sha1(text("abc"), sha1, NULL), SL_OK);
+    assert_hex(sha1, sizeof(sha1), "a9993e364706816aba3e25717850c26c9cd0d89d");
+    assert_int_equal(sl_sha1(text(""), sha1, NULL), SL_OK);
+    assert_hex(sha1, sizeof(sha1), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
+}
+
 static void md5_of_rfc_1321(void **state SL_UNUSED)
 {
     uint8_t md5[SL_MD5_SIZE];
@@ -138,6 +147,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hmac_of_rfc_4231),
         cmocka_unit_test(sha256_of_fips_180_in_pieces),
+        cmocka_unit_test(sha1_of_fips_180),
         cmocka_unit_test(md5_of_rfc_1321),
         cmocka_unit_test(crc32c_of_rfc_3720),
         cmocka_unit_test(crc32c_of_any_length_and_cut),
