@@ -14,7 +14,8 @@ stage_name=(style unit sanitize threads release interop fuzz coverage)
 
 # Those whose code runs only with a store behind it.
 STORE_SCRIPTS="tests/interop/azure_azurite.py tests/interop/azure_exports.py tests/interop/azure_scripted.py
-  tests/interop/gcs_stores.py tests/interop/s3_scripted.py tests/interop/s3_stores.py"
+  tests/interop/gcs_stores.py tests/interop/s3_scripted.py tests/interop/s3_stores.py
+  tests/interop/store_network.py"
 
 stage_style() {
     tools/check_layers

@@ -5,6 +5,7 @@
 #include <curl/curl.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 
 struct sl_http_client {
     CURL *curl;
@@ -35,6 +36,15 @@ static sl_rc add_header(struct sl_http_client *c, const char *line, struct sl_er
     return SL_OK;
 }
 
+/* No proxy could reach a server of this machine, and who sets one for the world means the world. */
+static bool is_here(const char *url)
+{
+    const char *host = strstr(url, "://") + 3;
+    struct sl_str name = {host, strcspn(host, ":/")};
+    return sl_str_starts(name, "127.") || sl_str_is(name, "localhost") ||
+           strncmp(host, "[::1]", 5) == 0;
+}
+
 static sl_rc setup(struct sl_http_client *c, const char *bearer, int64_t timeout_ms,
                    struct sl_err *err)
 {
@@ -55,6 +65,8 @@ static sl_rc setup(struct sl_http_client *c, const char *bearer, int64_t timeout
     (void)curl_easy_setopt(c->curl, CURLOPT_REDIR_PROTOCOLS_STR,
                            strncmp(c->base_url, "https", 5) == 0 ? "https" : "http,https");
     (void)curl_easy_setopt(c->curl, CURLOPT_TCP_NODELAY, 1L);
+    (void)curl_easy_setopt(c->curl, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+    (void)curl_easy_setopt(c->curl, CURLOPT_NOPROXY, is_here(c->base_url) ? "*" : NULL);
     return SL_OK;
 }
 

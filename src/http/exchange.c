@@ -349,12 +349,15 @@ static bool has_body(const struct sl_http_request *req)
     return req->body.len > 0 || strcmp(req->method, "PUT") == 0 || strcmp(req->method, "POST") == 0;
 }
 
+/* Of the server and of a proxy that speaks TLS itself. */
 static void set_trust(const struct sl_http *http, CURL *easy)
 {
     (void)curl_easy_setopt(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+    (void)curl_easy_setopt(easy, CURLOPT_PROXY_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
     if (http->authorities.len > 0) { /* beside the folder of the system's */
         struct curl_blob pem = {http->authorities.ptr, http->authorities.len, CURL_BLOB_NOCOPY};
         (void)curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &pem);
+        (void)curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO_BLOB, &pem);
     }
 }
 
@@ -477,6 +480,30 @@ static bool is_tls_refused(CURLcode code, const char *reason)
            strstr(reason, "unexpected eof") == NULL;
 }
 
+/* Does a proxy keep us from the server, and will it go on? How it says so depends on what it is
+ * asked for: a tunnel, or the whole exchange, of which only 407 is certainly its own word. */
+static sl_rc proxy_told(const struct slot *s, const struct call *c, struct sl_err *err)
+{
+    struct sl_str server = server_of(c->req->url);
+    long tunnel = 0, status = 0;
+    (void)curl_easy_getinfo(s->easy, CURLINFO_HTTP_CONNECTCODE, &tunnel);
+    (void)curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (tunnel == 407 || status == 407) {
+        return SL_FAIL(err, SL_EACCESS,
+                       "%.*s: the proxy does not know us (407); write user:password@ before its "
+                       "name in %s",
+                       SL_STR_ARG(server),
+                       sl_str_starts(server, "https") ? "https_proxy" : "http_proxy");
+    }
+    if (tunnel >= 400 && tunnel < 500 && tunnel != 408 && tunnel != 429) {
+        return SL_FAIL(err, SL_EACCESS,
+                       "%.*s: the proxy refuses a way there (%ld); let it, or name the host in "
+                       "no_proxy",
+                       SL_STR_ARG(server), tunnel);
+    }
+    return SL_OK;
+}
+
 static sl_rc told(const struct slot *s, const struct call *c, CURLcode code, struct sl_err *err)
 {
     struct sl_str server = server_of(c->req->url);
@@ -490,6 +517,7 @@ static sl_rc told(const struct slot *s, const struct call *c, CURLcode code, str
     if (code == CURLE_OUT_OF_MEMORY) {
         return SL_NOMEM(err);
     }
+    SL_TRY(proxy_told(s, c, err));
     if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE) {
         return SL_FAIL(err, SL_EACCESS, "%.*s: %s; trust its authority by SLUICE_STORE_CA",
                        SL_STR_ARG(server), reason);

@@ -49,8 +49,8 @@ struct sl_str sl_http_header_of(const struct sl_http_reply *r, const char *name)
  *
  * SL_OK: an answer came, whatever it is. SL_EIO, SL_ETIMEOUT: none came or it broke off, and what
  * was asked may have been done or not; the text names host and reason, never a query, a header or a
- * body. SL_EACCESS: the server's certificate is not to be trusted or TLS failed; asking again is of
- * no use. */
+ * body. SL_EACCESS: the server's certificate is not to be trusted, TLS failed, or a proxy refuses;
+ * asking again is of no use. */
 sl_rc sl_http_exchange(struct sl_http *http, const struct sl_http_request *req,
                        struct sl_http_reply *reply, struct sl_err *err);
 

@@ -85,19 +85,12 @@ def test_suite_over_versitygw(bin_dir):
 
 def test_uploads_over_tls(bin_dir):
     """Bodies of parts are not hashed then: their checksum vouches for them."""
-    with tempfile.TemporaryDirectory(prefix="sluice-test-") as folder:
-        ca, key = stores.certificate(folder)
-        with stores.versitygw(tls=(ca, key)) as store:
-            store.env["SLUICE_STORE_CA"] = str(ca)
-            path = pathlib.Path(folder, "object")
-            path.write_bytes(random.Random(1).randbytes(11 * MIB))
-            with Tool(bin_dir, f"{store.place}/tls", **store.env) as tool:
-                tool.ok("probe")
-                tool.ok("upload", "id/a", path, PART)
-                equal(tool.ok("get", "id/a", 12 * MIB)["sha256"], sha256(path.read_bytes()), "read back")
-            del store.env["SLUICE_STORE_CA"]
-            with Tool(bin_dir, f"{store.place}/tls", **store.env) as tool:
-                tool.fails("SL_EACCESS", "probe", has=("certificate", "SLUICE_STORE_CA"))
+    with world(stores.versitygw(is_tls=True)) as (store, path):
+        path.write_bytes(random.Random(1).randbytes(11 * MIB))
+        with Tool(bin_dir, f"{store.place}/tls", **store.env) as tool:
+            tool.ok("probe")
+            tool.ok("upload", "id/a", path, PART)
+            equal(tool.ok("get", "id/a", 12 * MIB)["sha256"], sha256(path.read_bytes()), "read back")
 
 
 def test_suite_over_seaweedfs(bin_dir):

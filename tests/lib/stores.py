@@ -25,6 +25,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent / "out"
 KEY, SECRET, BUCKET = "AKTEST", "SKTEST", "bucket"
+NAME = "store.invalid"  # that no DNS knows
 READY_S = 60
 
 
@@ -32,11 +33,11 @@ class Broken(RuntimeError):
     """A server that does not start; its output says why."""
 
 
-def free_ports(count):
+def free_ports(count, host="127.0.0.1"):
     """Ports that are free now; all are taken before one is given back, so they differ."""
-    taken = [socket.socket() for _ in range(count)]
+    taken = [socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) for _ in range(count)]
     for s in taken:
-        s.bind(("127.0.0.1", 0))
+        s.bind((host, 0))
     ports = [s.getsockname()[1] for s in taken]
     for s in taken:
         s.close()
@@ -44,12 +45,16 @@ def free_ports(count):
 
 
 def certificate(folder):
-    """(certificate, key) of 127.0.0.1, which vouches for itself."""
+    """(certificate, key) of this machine and of `NAME`, which vouches for itself."""
     cert, key = pathlib.Path(folder) / "cert.pem", pathlib.Path(folder) / "key.pem"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                     "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=127.0.0.1", "-addext",
-                    "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+                    f"subjectAltName=IP:127.0.0.1,IP:::1,DNS:{NAME}"], check=True, capture_output=True)
     return cert, key
+
+
+def address(host, port):
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class Server:
@@ -83,14 +88,15 @@ class Server:
 
 
 class S3:
-    def __init__(self, port, folder, **more):
-        self.port, self.folder, self.place = port, folder, f"s3://{BUCKET}"
-        self.url = f"http://127.0.0.1:{port}"
+    def __init__(self, port, folder, host="127.0.0.1", ca=None):
+        self.port, self.folder, self.place, self.ca = port, folder, f"s3://{BUCKET}", ca
+        self.url = f"http{'s' if ca else ''}://{address(host, port)}"
         self.env = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": "us-east-1",
-                    "BACKUP_S3_ENDPOINT": f"127.0.0.1:{port}", "BACKUP_S3_USE_SSL": "false",
-                    "EXPORT_DEFAULT_BUCKET": BUCKET, **more}
+                    "BACKUP_S3_ENDPOINT": address(host, port), "BACKUP_S3_USE_SSL": "true" if ca else "false",
+                    "EXPORT_DEFAULT_BUCKET": BUCKET, **({"SLUICE_STORE_CA": str(ca)} if ca else {})}
 
     def client(self, **more):
+        more = {"verify": str(self.ca), **more} if self.ca else more
         import boto3
         from botocore.config import Config
         return boto3.client("s3", endpoint_url=self.url, aws_access_key_id=KEY, aws_secret_access_key=SECRET,
@@ -117,24 +123,27 @@ def temp_folder():
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def certificate_if(is_tls, folder):
+    """(certificate, key, context that trusts it), or three times None."""
+    if not is_tls:
+        return None, None, None
+    cert, key = certificate(folder)
+    return cert, key, ssl.create_default_context(cafile=str(cert))
+
+
 @contextlib.contextmanager
-def versitygw(tls=None):
-    """tls: (certificate, key) files."""
+def versitygw(is_tls=False, host="127.0.0.1"):
     with temp_folder() as folder:
         (folder / "data").mkdir()
-        port, = free_ports(1)
-        command = [ROOT / "stores/versitygw", "--port", f"127.0.0.1:{port}", "--quiet"]
-        command += ["--cert", tls[0], "--key", tls[1]] if tls else []
-        server = Server(folder, [*command, "posix", folder / "data"],
-                        f"http{'s' if tls else ''}://127.0.0.1:{port}/",
-                        {"ROOT_ACCESS_KEY": KEY, "ROOT_SECRET_KEY": SECRET},
-                        ssl.create_default_context(cafile=str(tls[0])) if tls else None)
+        port, = free_ports(1, host)
+        ca, key, context = certificate_if(is_tls, folder)
+        command = [ROOT / "stores/versitygw", "--port", address(host, port), "--quiet"]
+        command += ["--cert", ca, "--key", key] if is_tls else []
+        store = S3(port, folder, host, ca)
+        server = Server(folder, [*command, "posix", folder / "data"], store.url,
+                        {"ROOT_ACCESS_KEY": KEY, "ROOT_SECRET_KEY": SECRET}, context)
         try:
-            store = S3(port, folder, **({"BACKUP_S3_USE_SSL": "true"} if tls else {}))
-            if not tls:
-                store.client().create_bucket(Bucket=BUCKET)
-            else:
-                (folder / "data" / BUCKET).mkdir()
+            store.client().create_bucket(Bucket=BUCKET)
             yield store
         finally:
             server.stop()
@@ -219,7 +228,8 @@ class Azure:
     def client(self):
         from azure.storage.blob import ContainerClient
         more = {"connection_verify": str(self.ca)} if self.ca else {}
-        return ContainerClient(f"{self.url}/{self.account}", BUCKET, self.key, **more)
+        key = {"account_name": self.account, "account_key": self.key}  # from an IPv6 address it reads no name
+        return ContainerClient(f"{self.url}/{self.account}", BUCKET, key, **more)
 
     def objects(self, prefix=""):
         client = self.client()
@@ -233,19 +243,16 @@ class Azure:
 
 
 @contextlib.contextmanager
-def azurite(is_tls=False):
+def azurite(is_tls=False, host="127.0.0.1"):
     """Over TLS it takes tokens, too."""
     with temp_folder() as folder:
-        port, = free_ports(1)
+        port, = free_ports(1, host)
+        ca, key, context = certificate_if(is_tls, folder)
         command = [ROOT / "venv/bin/node", ROOT / "npm/node_modules/.bin/azurite-blob", "--silent",
-                   "--disableTelemetry", "--skipApiVersionCheck", "--inMemoryPersistence", "--blobHost", "127.0.0.1",
-                   "--blobPort", port]
-        ca, context = None, None
-        if is_tls:
-            ca, key = certificate(folder)
-            command += ["--oauth", "basic", "--cert", ca, "--key", key]
-            context = ssl.create_default_context(cafile=str(ca))
-        url = f"http{'s' if is_tls else ''}://127.0.0.1:{port}"
+                   "--disableTelemetry", "--skipApiVersionCheck", "--inMemoryPersistence", "--disableProductStyleUrl",
+                   "--blobHost", host, "--blobPort", port]
+        command += ["--oauth", "basic", "--cert", ca, "--key", key] if is_tls else []
+        url = f"http{'s' if is_tls else ''}://{address(host, port)}"
         server = Server(folder, command, url, {"AZURITE_ACCOUNTS": f"{Azure.account}:{Azure.key}"}, context)
         try:
             store = Azure(url, ca)
@@ -256,14 +263,18 @@ def azurite(is_tls=False):
 
 
 class Gcs:
-    def __init__(self, url):
-        self.place, self.url = f"gs://{BUCKET}", url
-        self.env = {"STORAGE_EMULATOR_HOST": url, "BACKUP_GCS_USE_AUTH": "false", "EXPORT_DEFAULT_BUCKET": BUCKET}
+    def __init__(self, url, ca=None):
+        self.place, self.url, self.ca = f"gs://{BUCKET}", url, ca
+        self.env = {"STORAGE_EMULATOR_HOST": url, "BACKUP_GCS_USE_AUTH": "false", "EXPORT_DEFAULT_BUCKET": BUCKET,
+                    **({"SLUICE_STORE_CA": str(ca)} if ca else {})}
 
     def client(self):
         from google.auth.credentials import AnonymousCredentials
+        from google.auth.transport.requests import AuthorizedSession
         from google.cloud import storage
-        return storage.Client("project", AnonymousCredentials(), client_options={"api_endpoint": self.url})
+        http = AuthorizedSession(AnonymousCredentials())
+        http.trust_env, http.verify = False, str(self.ca) if self.ca else True
+        return storage.Client("project", AnonymousCredentials(), _http=http, client_options={"api_endpoint": self.url})
 
     def objects(self, prefix=""):
         client = self.client()
@@ -271,14 +282,18 @@ class Gcs:
 
 
 @contextlib.contextmanager
-def fake_gcs():
+def fake_gcs(is_tls=False, host="127.0.0.1"):
     with temp_folder() as folder:
-        port, = free_ports(1)
-        url = f"http://127.0.0.1:{port}"
-        server = Server(folder, [ROOT / "stores/fake-gcs-server", "-scheme", "http", "-host", "127.0.0.1", "-port",
-                                 port, "-backend", "memory", "-external-url", url], url + "/storage/v1/b?project=p")
+        port, = free_ports(1, host)
+        ca, key, context = certificate_if(is_tls, folder)
+        scheme = "https" if is_tls else "http"
+        url = f"{scheme}://{address(host, port)}"
+        command = [ROOT / "stores/fake-gcs-server", "-scheme", scheme, "-host", address(host, port).rpartition(":")[0],
+                   "-port", port, "-backend", "memory", "-external-url", url]
+        command += ["-cert-location", ca, "-private-key-location", key] if is_tls else []
+        server = Server(folder, command, url + "/storage/v1/b?project=p", context=context)
         try:
-            store = Gcs(url)
+            store = Gcs(url, ca)
             store.client().create_bucket(BUCKET)
             yield store
         finally:
