@@ -167,6 +167,26 @@ static sl_rc expect_number(const char *what, uint64_t want, uint64_t found, stru
                                    (unsigned long long)want, (unsigned long long)found);
 }
 
+/* What a line lacks would pass as nothing or zero. */
+static sl_rc check_line(const json_t *line, struct sl_err *err)
+{
+    static const char *const texts[] = {"path", "sha256", "collection"};
+    static const char *const numbers[] = {"bytes", "rows", "rowGroups"};
+    for (size_t i = 0; i < SL_COUNT_OF(texts); i++) {
+        if (!json_is_string(json_object_get(line, texts[i]))) {
+            return SL_FAIL(err, SL_ECORRUPT, "its line in the manifest has no text %s", texts[i]);
+        }
+    }
+    for (size_t i = 0; i < SL_COUNT_OF(numbers); i++) {
+        const json_t *number = json_object_get(line, numbers[i]);
+        if (!json_is_integer(number) || json_integer_value(number) < 0) {
+            return SL_FAIL(err, SL_ECORRUPT, "its line in the manifest has no count %s",
+                           numbers[i]);
+        }
+    }
+    return SL_OK;
+}
+
 static sl_rc check_bytes(struct verify *v, const struct object *o, const json_t *line,
                          struct sl_err *err)
 {
@@ -289,6 +309,9 @@ static sl_rc check_file(struct verify *v, const char *path, const json_t *line, 
     if (o == NULL) {
         return SL_FAIL(err, SL_ENOTFOUND, "the manifest names it, it is not there");
     }
+    if (o->is_named) {
+        return SL_FAIL(err, SL_ECORRUPT, "the manifest names it twice");
+    }
     o->is_named = true;
     struct reading r = {v, o};
     struct sl_pq_source source = {
@@ -383,6 +406,48 @@ static sl_rc get_json(struct verify *v, const char *key, json_t **ret, struct sl
     return SL_OK;
 }
 
+static uint64_t hash_of(const json_t *line)
+{
+    SL_AUTO(sl_buf) raw = SL_BUF_EMPTY;
+    uint64_t hash = 0;
+    (void)sl_hex_parse(sl_str_from(text_of(line, "rowHash")), &raw);
+    for (size_t i = 0; i < raw.len; i++) {
+        hash = hash << 8 | raw.ptr[i];
+    }
+    return hash;
+}
+
+/* The total of the manifest against its own lines. */
+static void check_total(struct verify *v, const json_t *manifest)
+{
+    const json_t *files = json_object_get(manifest, "files"), *line = NULL;
+    const json_t *total = json_object_get(manifest, "total");
+    uint64_t rows = 0, bytes = 0, hash = 0;
+    char digits[SL_ROW_HASH_DIGITS + 1];
+    size_t i = 0;
+    json_array_foreach(files, i, line)
+    {
+        rows += number_of(line, "rows");
+        bytes += number_of(line, "bytes");
+        hash += hash_of(line);
+    }
+    if (!json_is_array(files) || number_of(total, "files") != json_array_size(files) ||
+        number_of(total, "rows") != rows || number_of(total, "bytes") != bytes) {
+        problem(v,
+                "_manifest.json: total says %llu files, %llu rows, %llu bytes; its lines say %zu, "
+                "%llu, %llu",
+                (unsigned long long)number_of(total, "files"),
+                (unsigned long long)number_of(total, "rows"),
+                (unsigned long long)number_of(total, "bytes"), json_array_size(files),
+                (unsigned long long)rows, (unsigned long long)bytes);
+    }
+    snprintf(digits, sizeof(digits), "%016llx", (unsigned long long)hash);
+    const char *told = text_of(total, "rowHash");
+    if (told[0] != '\0' && strcmp(told, digits) != 0) {
+        problem(v, "_manifest.json: total says rowHash %s, its lines make %s", told, digits);
+    }
+}
+
 static sl_rc check_lines(struct verify *v, const json_t *manifest, struct sl_err *err)
 {
     size_t i = 0;
@@ -397,9 +462,13 @@ static sl_rc check_lines(struct verify *v, const json_t *manifest, struct sl_err
     {
         struct sl_err found = {0};
         const char *path = text_of(line, "path");
-        sl_rc rc = check_file(v, path, line, &found);
+        sl_rc rc = check_line(line, &found);
+        if (rc == SL_OK) {
+            rc = check_file(v, path, line, &found);
+        }
         SL_TRY(end_file(v, path, &found, rc, err));
     }
+    check_total(v, manifest);
     tell_strangers(v);
     return SL_OK;
 }

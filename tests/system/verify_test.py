@@ -143,6 +143,19 @@ def swap(one, two):
     two.write_bytes(a)
 
 
+def rewrite(folder, change):
+    """The manifest by someone who makes the checksums anew."""
+    manifest = json.loads((folder / "_manifest.json").read_text())
+    change(manifest, {f["path"]: f for f in manifest["files"]})
+    (folder / "_manifest.json").write_text(json.dumps(manifest))
+    (folder / "_SUCCESS").write_text("".join(
+        f"{sha256(folder / name)}  {name}\n" for name in ("_manifest.json", "_schema.json")))
+
+
+def edit(change):
+    return lambda folder: rewrite(folder, change)
+
+
 ONE, TWO = "Ten_one_0000.parquet", "Ten_two_0000.parquet"
 DAMAGES = [  # what is done; which words are told
     (lambda d: flip(d / ONE, 100), [f"{ONE}: SHA-256: the manifest says "]),
@@ -162,6 +175,18 @@ DAMAGES = [  # what is done; which words are told
     (lambda d: (d / "export_metadata.json").unlink(), ["export_metadata.json: not there"]),
     (lambda d: (d / "export_metadata.json").write_text('{"status":"FAILED"}'),
      ["export_metadata.json: status SUCCESS was expected, found FAILED"]),
+    (edit(lambda m, f: m["files"].remove(f[ONE])),
+     ["_manifest.json: total says 3 files, 550 rows", "_manifest.json: total says rowHash", f"{ONE}: not in the manifest"]),
+    (edit(lambda m, f: m["files"].append(f[ONE])), [f"{ONE}: the manifest names it twice", "_manifest.json: total says 3 files"]),
+    (edit(lambda m, f: m.pop("files")), ["_manifest.json: total says 3 files, 550 rows"]),
+    (edit(lambda m, f: m.pop("total")), ["_manifest.json: total says 0 files, 0 rows"]),
+    (edit(lambda m, f: f[ONE].pop("sha256")), [f"{ONE}: its line in the manifest has no text sha256"]),
+    (edit(lambda m, f: f[ONE].pop("path")), [": its line in the manifest has no text path"]),
+    (edit(lambda m, f: f[ONE].update(rows=-1)), [f"{ONE}: its line in the manifest has no count rows"]),
+    (edit(lambda m, f: f[ONE].update(bytes=1e9)), [f"{ONE}: its line in the manifest has no count bytes"]),
+    (edit(lambda m, f: f[ONE].update(rows=31)), [f"{ONE}: rows of the footer: the manifest says 31, found "]),
+    (edit(lambda m, f: m["files"].append(7)), [": its line in the manifest has no text path"]),
+    (edit(lambda m, f: m.update(formatVersion="1")), ["_manifest.json: formatVersion 1 was expected, found 0"]),
 ]
 
 
@@ -198,17 +223,15 @@ def test_deep_reads_both_layouts_and_finds_a_wrong_hash(bin_dir):
         equal(verify(node, node.folder(layout), "--deep")["problems"], [])
     # Someone who makes all checksums anew, but not the hash of the rows, is found by --deep.
     folder = node.folder("weaviate")
-    manifest = json.loads((folder / "_manifest.json").read_text())
-    swap(folder / ONE, folder / TWO)
-    lines = {f["path"]: f for f in manifest["files"]}
-    for path, f in lines.items():
-        f["bytes"], f["sha256"] = (folder / path).stat().st_size, sha256(folder / path)
-    lines[ONE]["tenant"], lines[TWO]["tenant"] = "two", "one"
-    lines[ONE]["rows"], lines[TWO]["rows"] = 20, 30
-    lines[ONE]["rowHash"], lines[TWO]["rowHash"] = lines[TWO]["rowHash"], lines[ONE]["rowHash"]
-    (folder / "_manifest.json").write_text(json.dumps(manifest))
-    (folder / "_SUCCESS").write_text("".join(
-        f"{sha256(folder / name)}  {name}\n" for name in ("_manifest.json", "_schema.json")))
+    def exchange(_, lines):
+        swap(folder / ONE, folder / TWO)
+        for path, f in lines.items():
+            f["bytes"], f["sha256"] = (folder / path).stat().st_size, sha256(folder / path)
+        lines[ONE]["tenant"], lines[TWO]["tenant"] = "two", "one"
+        lines[ONE]["rows"], lines[TWO]["rows"] = 20, 30
+        lines[ONE]["rowHash"], lines[TWO]["rowHash"] = lines[TWO]["rowHash"], lines[ONE]["rowHash"]
+
+    rewrite(folder, exchange)
     equal(verify(node, folder)["problems"], [])
     problems = verify(node, folder, "--deep")["problems"]
     check(len(problems) == 2 and all("first id" in p for p in problems), problems)
