@@ -137,7 +137,8 @@ def versitygw(is_tls=False, host="127.0.0.1"):
         (folder / "data").mkdir()
         port, = free_ports(1, host)
         ca, key, context = certificate_if(is_tls, folder)
-        command = [ROOT / "stores/versitygw", "--port", address(host, port), "--quiet"]
+        command = [ROOT / "stores/versitygw", "--port", address(host, port), "--quiet",
+                   "--access-log", folder / "access"]
         command += ["--cert", ca, "--key", key] if is_tls else []
         store = S3(port, folder, host, ca)
         server = Server(folder, [*command, "posix", folder / "data"], store.url,
