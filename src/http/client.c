@@ -60,6 +60,7 @@ static sl_rc setup(struct sl_http_client *c, const char *bearer, int64_t timeout
     (void)curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
     (void)curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     (void)curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
+    (void)curl_easy_setopt(c->curl, CURLOPT_QUICK_EXIT, 1L); /* the time limit holds for DNS, too */
     (void)curl_easy_setopt(c->curl, CURLOPT_FOLLOWLOCATION, 1L);
     (void)curl_easy_setopt(c->curl, CURLOPT_MAXREDIRS, 5L);
     (void)curl_easy_setopt(c->curl, CURLOPT_REDIR_PROTOCOLS_STR,
