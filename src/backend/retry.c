@@ -59,28 +59,36 @@ static sl_rc give_up(const struct sli_try *t, int64_t took_ns, sl_rc rc, struct 
     return rc;
 }
 
+static int64_t or_never(int64_t ns)
+{
+    return ns == 0 ? INT64_MAX : ns;
+}
+
 sl_rc sli_retry_for(struct sli_store *st, int64_t deadline_ns, struct sl_cancel *cancel,
                     sli_try_fn *fn, void *arg, struct sl_err *err)
 {
     struct sl_err own = {0};
     struct sl_err *last = err == NULL ? &own : err;
     struct sli_try t = {0};
-    int64_t begun = sl_clock_mono_ns(st->clock);
+    int64_t begun = sl_clock_mono_ns(st->clock), now = begun;
+    int64_t awaited = SL_MIN(or_never(deadline_ns), or_never(st->awaited_ns));
     for (;; t.no++) {
         t.is_repeatable = false;
         t.wait_ns = 0;
+        t.limit_ns = awaited == INT64_MAX ? 0 : SL_MAX(begun + awaited - now, 1);
         sl_rc rc = fn(arg, &t, last);
         if (rc == SL_OK) {
             give_token(st);
             return SL_OK;
         }
-        int64_t now = sl_clock_mono_ns(st->clock);
+        now = sl_clock_mono_ns(st->clock);
         int64_t wait = t.is_repeatable ? wait_of(st, &t) : 0;
-        if (!t.is_repeatable || now + wait - begun > SL_MIN(deadline_ns, st->deadline_ns)) {
+        if (!t.is_repeatable || now + wait - begun > SL_MIN(awaited, st->deadline_ns)) {
             return give_up(&t, now - begun, rc, last);
         }
         sl_stat_add(SL_STAT_RETRIES, 1);
-        if (sl_clock_sleep_until(st->clock, now + wait, cancel) == SL_ECANCELED) {
+        now += wait;
+        if (sl_clock_sleep_until(st->clock, now, cancel) == SL_ECANCELED) {
             return SL_FAIL(err, SL_ECANCELED, "the request was canceled");
         }
     }
@@ -89,5 +97,5 @@ sl_rc sli_retry_for(struct sli_store *st, int64_t deadline_ns, struct sl_cancel 
 sl_rc sli_retry(struct sli_store *st, struct sl_cancel *cancel, sli_try_fn *fn, void *arg,
                 struct sl_err *err)
 {
-    return sli_retry_for(st, st->deadline_ns, cancel, fn, arg, err);
+    return sli_retry_for(st, 0, cancel, fn, arg, err);
 }

@@ -61,7 +61,8 @@ sl_rc sli_store_init(struct sli_store *st, const struct sl_backend_ops *ops,
     st->config = env->config;
     st->clock = env->clock;
     st->cancel = env->cancel;
-    st->deadline_ns = env->deadline_ns != 0 ? env->deadline_ns : env->config->store_deadline_ns;
+    st->deadline_ns = env->config->store_deadline_ns;
+    st->awaited_ns = env->deadline_ns;
     SL_TRY(read_authorities(env->config, &authorities, err));
     st->bucket = sl_strndup(bucket.ptr, bucket.len);
     if (st->bucket == NULL) {

@@ -21,6 +21,7 @@ struct sli_store {
     struct sl_http *http;           /* owned: connections end with the backend */
     struct sl_clock *clock;
     int64_t deadline_ns;      /* of a request, its tries included */
+    int64_t awaited_ns;       /* the same, when somebody waits for it; 0: nobody does */
     struct sl_cancel *cancel; /* borrowed, may be NULL: ends begin, part and complete early */
     char *bucket;             /* owned; the container for Azure */
     char *prefix;             /* owned; "" or "a/b/": in front of every key */
@@ -48,6 +49,7 @@ struct sli_try {
     bool is_repeatable; /* set by the try when it fails and may be repeated */
     bool is_refreshed;  /* the try's own: credentials were renewed once for this call */
     int64_t wait_ns;    /* set by the try: what the server asked for (Retry-After); 0: our own */
+    int64_t limit_ns;   /* for the try: what it may take; 0: as long as bytes move */
 };
 typedef sl_rc sli_try_fn(void *arg, struct sli_try *t, struct sl_err *err);
 /* Tries until it is SL_OK, not repeatable, canceled, or SLUICE_STORE_DEADLINE has passed since the
@@ -57,7 +59,8 @@ typedef sl_rc sli_try_fn(void *arg, struct sli_try *t, struct sl_err *err);
 sl_rc sli_retry(struct sli_store *st, struct sl_cancel *cancel, sli_try_fn *fn, void *arg,
                 struct sl_err *err);
 
-/* The same with a shorter deadline of its own: what somebody waits for, as the probe. */
+/* The same for what somebody waits for, as the probe: the tries themselves end in time, too.
+ * deadline_ns 0: the call has none of its own. */
 #define SLI_PROBE_DEADLINE_NS INT64_C(10000000000)
 sl_rc sli_retry_for(struct sli_store *st, int64_t deadline_ns, struct sl_cancel *cancel,
                     sli_try_fn *fn, void *arg, struct sl_err *err);

@@ -1,6 +1,7 @@
 """What lies between us and a store: proxies, authorities of one's own, versions of TLS, IPv6. With all three kinds of
 stores, each a real server."""
 
+import concurrent.futures
 import contextlib
 import os
 import pathlib
@@ -9,6 +10,7 @@ import ssl
 import sys
 import tempfile
 import threading
+import time
 
 import duckdb
 
@@ -198,6 +200,33 @@ def test_old_tls_is_refused(bin_dir):
                 told = refused(bin_dir, kind, env)
                 check("no TLS 1.2 or later is spoken there" in told and f"127.0.0.1:{port}" in told, told)
                 equal(len(spoke), 1, "connections")
+
+
+# ---- silence ----
+
+def test_a_store_that_never_answers_is_told_in_time(bin_dir):
+    """The POST waits for ten seconds: before the store's word, in its TLS handshake, before it takes the connection."""
+    def ask(kind, begin, is_tls, backlog):
+        # What comes beyond the queue of connections, Linux drops: a client waits in connect.
+        with socket.create_server(("127.0.0.1", 0), backlog=backlog) as silent, contextlib.ExitStack() as stack:
+            at = silent.getsockname()
+            for _ in range(4 if backlog == 0 else 0):
+                filler = stack.enter_context(socket.socket())
+                filler.setblocking(False)
+                filler.connect_ex(at)
+            with begin(is_tls=is_tls) as store:
+                env = {k: v.replace(host_of(store), f"127.0.0.1:{at[1]}") for k, v in store.env.items()
+                       if k != "SLUICE_STORE_CA"}
+            with Tool(bin_dir, f"{store.place}/x", **env, SLUICE_STORE_STALL="300s", SLUICE_STORE_DEADLINE="600s") as tool:
+                begun = time.monotonic()
+                tool.fails("SL_ETIMEOUT", "probe", has=(f"127.0.0.1:{at[1]}",))
+                took = time.monotonic() - begun
+                check(9 < took < 15, f"{kind} {is_tls} {backlog}: {took:.1f} s")
+    cases = [(kind, begin, is_tls, backlog) for kind, begin in STORES.items()
+             for is_tls, backlog in ((False, 9), (True, 9), (False, 0))]
+    with concurrent.futures.ThreadPoolExecutor(len(cases)) as pool:
+        for done in [pool.submit(ask, *case) for case in cases]:
+            done.result()
 
 
 # ---- IPv6 ----

@@ -131,7 +131,7 @@ static sl_rc send_and_judge(struct attempt *a, const struct request *r, struct s
                                   .header_count = r->header_count,
                                   .body = call->body,
                                   .reply_max = SL_MAX(call->reply_max, FAULT_MAX),
-                                  .timeout_ns = call->timeout_ns,
+                                  .timeout_ns = t->limit_ns,
                                   .cancel = call->cancel};
     sl_rc rc = sl_http_exchange(a->az->store.http, &req, a->reply, err);
     if (rc != SL_OK) {
@@ -170,9 +170,7 @@ sl_rc sli_azure_request(struct sli_azure *az, struct sli_azure_call *call,
 {
     sl_assert(call->header_count <= SLI_AZURE_HEADERS_MAX);
     struct attempt a = {az, call, reply};
-    int64_t most = az->store.config->store_deadline_ns;
-    int64_t deadline = call->deadline_ns == 0 ? most : SL_MIN(call->deadline_ns, most);
-    return sli_retry_for(&az->store, deadline, call->cancel, attempt_once, &a, err);
+    return sli_retry_for(&az->store, call->deadline_ns, call->cancel, attempt_once, &a, err);
 }
 
 /* Lists one object below our prefix: signs, and needs no more than an export needs anyway. */

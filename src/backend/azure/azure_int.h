@@ -92,7 +92,6 @@ struct sli_azure_call {
     size_t reply_max; /* of a good answer */
     struct sl_cancel *cancel;
     int64_t deadline_ns; /* of all tries; 0: the store's */
-    int64_t timeout_ns;  /* of each try; 0: only a stall ends it */
     const char *action;  /* for sentences: "write", "read" */
     /* Looks at a good answer; may be NULL. Not SL_OK: the call is tried again. */
     sl_rc (*check)(const struct sli_azure_call *call, const struct sl_http_reply *reply,

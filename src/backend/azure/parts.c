@@ -415,7 +415,7 @@ static sl_rc clear(struct sli_azure *az, struct sl_str key, const char *prefix, 
     __attribute__((cleanup(sl_http_reply_fini))) struct sl_http_reply reply = {0};
     SL_AUTO(sl_buf) date = SL_BUF_EMPTY;
     struct told t = {.prefix = prefix};
-    struct sli_azure_call call = {.timeout_ns = CLEAR_NS, .deadline_ns = CLEAR_NS};
+    struct sli_azure_call call = {.deadline_ns = CLEAR_NS};
     SL_TRY(get_list(az, key, "comp=blocklist&blocklisttype=all", call, &t, err));
     if (t.committed > 0 || t.foreign > 0 || t.uncommitted == 0) {
         return SL_OK;
@@ -428,7 +428,6 @@ static sl_rc clear(struct sli_azure *az, struct sl_str key, const char *prefix, 
                                    .key = key,
                                    .headers = &header,
                                    .header_count = 1,
-                                   .timeout_ns = CLEAR_NS,
                                    .deadline_ns = CLEAR_NS,
                                    .action = "removal"};
     return sli_azure_request(az, &call, &reply, err);

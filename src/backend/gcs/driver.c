@@ -12,13 +12,12 @@
 #include "base/json.h"
 #include "base/num.h"
 
-#define LIST_MAX   (8u << 20) /* a page of 1,000 names */
-#define PAGES_MAX  1000000    /* it ends although a service goes in circles */
-#define PART_MIN   (UINT64_C(1) << 20)
-#define PART_MAX   (UINT64_C(1) << 30)
-#define PARTS_MAX  (UINT32_C(5) << 20) /* 5 TiB of the least part */
-#define TRY_MAX_NS INT64_C(600000000000)
-#define BOUNDARY   "sluice-7f0c1d5e9b3a4c86"
+#define LIST_MAX  (8u << 20) /* a page of 1,000 names */
+#define PAGES_MAX 1000000    /* it ends although a service goes in circles */
+#define PART_MIN  (UINT64_C(1) << 20)
+#define PART_MAX  (UINT64_C(1) << 30)
+#define PARTS_MAX (UINT32_C(5) << 20) /* 5 TiB of the least part */
+#define BOUNDARY  "sluice-7f0c1d5e9b3a4c86"
 
 void sli_gcs_header(struct sli_gcs_call *call, const char *name, struct sl_str value)
 {
@@ -107,7 +106,7 @@ static sl_rc exchange(struct sending *s, struct sl_str bearer, struct sli_try *t
                                   .header_count = call->header_count + (bearer.len > 0),
                                   .body = call->body,
                                   .reply_max = SL_MAX(call->reply_max, (size_t)SLI_GCS_SMALL_MAX),
-                                  .timeout_ns = TRY_MAX_NS,
+                                  .timeout_ns = t->limit_ns,
                                   .cancel = call->cancel};
     sl_rc rc = sl_http_exchange(s->g->store.http, &req, s->reply, err);
     if (rc != SL_OK) {
@@ -153,8 +152,7 @@ sl_rc sli_gcs_send(struct sli_gcs *g, struct sli_gcs_call *call, struct sl_http_
                    struct sl_err *err)
 {
     struct sending s = {g, call, reply};
-    int64_t deadline = call->deadline_ns != 0 ? call->deadline_ns : g->store.deadline_ns;
-    return sli_retry_for(&g->store, deadline, call->cancel, attempt, &s, err);
+    return sli_retry_for(&g->store, call->deadline_ns, call->cancel, attempt, &s, err);
 }
 
 /* ---- names, marks, checksums ---- */

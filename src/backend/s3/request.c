@@ -260,7 +260,7 @@ static sl_rc exchange(struct attempt *a, const struct sli_s3_keys *keys, const c
                                       .header_count = r.header_count,
                                       .body = call->body,
                                       .reply_max = SL_MAX(reply_max, SLI_S3_REPLY_MAX),
-                                      .timeout_ns = call->deadline_ns,
+                                      .timeout_ns = t->limit_ns,
                                       .cancel = call->cancel};
         rc = sl_http_exchange(a->s3->store.http, &req, a->reply, err);
         t->is_repeatable = rc == SL_EIO || rc == SL_ETIMEOUT;
@@ -359,8 +359,7 @@ sl_rc sli_s3_request(struct sli_s3 *s3, struct sli_s3_call *call, struct sl_http
 {
     sl_assert(call->header_count <= SLI_S3_HEADERS_MAX);
     struct attempt a = {.s3 = s3, .call = call, .reply = reply};
-    int64_t deadline = call->deadline_ns > 0 ? call->deadline_ns : s3->store.deadline_ns;
-    sl_rc rc = sli_retry_for(&s3->store, deadline, call->cancel, try_once, &a, err);
+    sl_rc rc = sli_retry_for(&s3->store, call->deadline_ns, call->cancel, try_once, &a, err);
     sl_buf_fini(&a.hash);
     return rc;
 }

@@ -45,7 +45,8 @@ struct request {
     struct sl_cancel *cancel; /* set at try cancel_at */
     uint32_t failures, tries, cancel_at;
     int64_t asked_ns, takes_ns;
-    bool is_final; /* its failures are not worth a repetition */
+    int64_t limits_ns[4]; /* of the first tries */
+    bool is_final;        /* its failures are not worth a repetition */
     bool was_refreshed;
 };
 
@@ -57,6 +58,7 @@ static sl_rc try_it(void *arg, struct sli_try *t, struct sl_err *err)
     assert_false(t->is_repeatable);
     assert_int_equal(t->is_refreshed, r->was_refreshed); /* stays as the try leaves it */
     r->was_refreshed = t->is_refreshed = t->no >= 1;
+    r->limits_ns[SL_MIN(t->no, SL_COUNT_OF(r->limits_ns) - 1)] = t->limit_ns;
     r->sleeper->now_ns += r->takes_ns;
     if (r->tries++ >= r->failures) {
         return SL_OK;
@@ -173,6 +175,31 @@ static void tries_end_with_the_deadline(void **state SL_UNUSED)
     assert_int_equal(asks_too_much.tries, 1); /* no use to wait: it would be too late */
 }
 
+/* A try whose end somebody waits for is told how long it may take: what is left of the deadline. */
+static void tries_that_are_awaited_have_a_limit(void **state SL_UNUSED)
+{
+    const struct {
+        int64_t own_ns, awaited_ns, setting_ns, first_ns, tries;
+    } rows[] = {{0, 0, 600 * S, 0, 4},
+                {10 * S, 0, 600 * S, 10 * S, 2},
+                {0, 10 * S, 600 * S, 10 * S, 2},
+                {20 * S, 10 * S, 600 * S, 10 * S, 2},
+                {10 * S, 20 * S, 600 * S, 10 * S, 2},
+                {10 * S, 0, S, 10 * S, 1}};
+    for (size_t i = 0; i < SL_COUNT_OF(rows); i++) {
+        struct world w;
+        world_init(&w);
+        w.store.awaited_ns = rows[i].awaited_ns;
+        w.store.deadline_ns = rows[i].setting_ns;
+        struct request r = {.sleeper = &w.sleeper, .failures = 3, .takes_ns = 7 * S, .asked_ns = 1};
+        sl_rc rc = sli_retry_for(&w.store, rows[i].own_ns, NULL, try_it, &r, NULL);
+        assert_int_equal(rc, rows[i].tries == 4 ? SL_OK : SL_EIO);
+        assert_int_equal(r.tries, rows[i].tries);
+        assert_int_equal(r.limits_ns[0], rows[i].first_ns);
+        assert_int_equal(r.limits_ns[1], rows[i].tries == 2 ? 3 * S - 1 : 0);
+    }
+}
+
 static void nobody_need_listen(void **state SL_UNUSED)
 {
     struct world w;
@@ -205,7 +232,7 @@ static void a_store_in_trouble_is_asked_less(void **state SL_UNUSED)
     for (int i = 0; i < 20; i++) {
         for (int k = 0; k < 64; k++) { /* no time for a repetition, but one was wanted */
             struct request r = {.sleeper = &w.sleeper, .failures = 9};
-            assert_int_equal(sli_retry_for(&w.store, 0, NULL, try_it, &r, NULL), SL_EIO);
+            assert_int_equal(sli_retry_for(&w.store, 1, NULL, try_it, &r, NULL), SL_EIO);
         }
         w.sleeper.wait_count = 0;
         struct request r = {.failures = 1};
@@ -233,6 +260,7 @@ int main(void)
         cmocka_unit_test(waits_double_up_to_20_s_with_full_jitter),
         cmocka_unit_test(what_the_server_asks_is_waited_up_to_a_minute),
         cmocka_unit_test(tries_end_with_the_deadline),
+        cmocka_unit_test(tries_that_are_awaited_have_a_limit),
         cmocka_unit_test(nobody_need_listen),
         cmocka_unit_test(a_cancel_ends_the_wait),
         cmocka_unit_test(a_store_in_trouble_is_asked_less),
