@@ -15,6 +15,7 @@
 #define WAIT_MAX_NS   INT64_C(20000000000) /* 20 s: a store that is back is noticed by then */
 #define ASKED_MAX_NS  INT64_C(60000000000) /* of a Retry-After */
 #define TOKENS_MAX    64                   /* retries in a row, over all calls */
+#define MISFITS_MAX   3 /* answers damaged in a row: more is no chance but a broken path or disk */
 #define NS_PER_S      INT64_C(1000000000)
 
 static bool take_token(struct sli_store *st)
@@ -57,6 +58,11 @@ static sl_rc give_up(const struct sli_try *t, int64_t took_ns, sl_rc rc, struct 
                  (long long)(took_ns / NS_PER_S));
     }
     return rc;
+}
+
+bool sli_try_misfit(struct sli_try *t, sl_rc rc)
+{
+    return rc == SL_EIO && ++t->misfits < MISFITS_MAX;
 }
 
 static int64_t or_never(int64_t ns)

@@ -48,10 +48,14 @@ struct sli_try {
     uint32_t no;        /* from 0 */
     bool is_repeatable; /* set by the try when it fails and may be repeated */
     bool is_refreshed;  /* the try's own: credentials were renewed once for this call */
+    uint32_t misfits;   /* sli_try_misfit's own */
     int64_t wait_ns;    /* set by the try: what the server asked for (Retry-After); 0: our own */
     int64_t limit_ns;   /* for the try: what it may take; 0: as long as bytes move */
 };
 typedef sl_rc sli_try_fn(void *arg, struct sli_try *t, struct sl_err *err);
+/* Of a good answer that failed its check with rc: is it worth asking again? What was damaged on its
+ * way may come whole; what is damaged where it lies never will, so SL_EIO is, twice. */
+bool sli_try_misfit(struct sli_try *t, sl_rc rc);
 /* Tries until it is SL_OK, not repeatable, canceled, or SLUICE_STORE_DEADLINE has passed since the
  * call began (the last failure is told then, with how often and how long it was tried). Waits
  * grow from 0.1 s to 20 s with full jitter. A store that fails most of its calls is asked less.

@@ -156,6 +156,21 @@ def test_bytes_damaged_on_the_way_there(bin_dir):
         equal(server.blobs["weekly/id/a"].data, b"one", "put")
 
 
+def test_answers_damaged_on_the_way_are_asked_for_again(bin_dir):
+    """Twice; a blob that is damaged where it lies is told, not asked for until the deadline."""
+    def damage(_, reply):
+        reply.body = bytes([reply.body[0] ^ 1]) + reply.body[1:]
+        return reply
+    with world(bin_dir) as (server, tool, _):
+        tool.ok("put", "id/a", "small")
+        server.rules.append(first(2, "Get Blob", damage))
+        equal(tool.ok("get", "id/a", 99)["sha256"], hashlib.sha256(b"small").hexdigest(), "read again")
+        before = server.count("Get Blob")
+        server.rules[:] = [lambda r: damage if r.name == "Get Blob" else None]
+        tool.fails("SL_EIO", "get", "id/a", 99, has=("id/a", "MD5", "tried 3 times"))
+        equal(server.count("Get Blob") - before, 3, "tries")
+
+
 def test_a_wrong_checksum_in_the_answer_is_no_success(bin_dir):
     def lie(_, reply):
         reply.headers["x-ms-content-crc64"] = azure.crc64(b"other")

@@ -13,7 +13,7 @@ import tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 import stores  # noqa: E402
 from backend_tool import Tool, program_of  # noqa: E402
-from gcs_server import CUT, HALF, LOST, GcsServer  # noqa: E402
+from gcs_server import CUT, DAMAGE, HALF, LOST, SHORT, GcsServer  # noqa: E402
 from jose import openssl  # noqa: E402
 from node import check, equal, run  # noqa: E402
 
@@ -210,6 +210,31 @@ def test_bytes_damaged_on_the_way_are_no_success(bin_dir):
                     session.kept[100] ^= 1
         server.rules.append(damage)
         tool.fails("SL_ECORRUPT", "upload", "id/a", path, MIB, has=("not what was sent",))
+    world(bin_dir, test)
+
+
+def test_answers_damaged_on_the_way_are_asked_for_again(bin_dir):
+    """Twice; an object that is damaged where it lies is told, not asked for until the deadline."""
+    def test(server, tool, path):
+        def gets():
+            return sum(method == "GET" and args.get("alt") == "media" for method, _, args, _ in server.seen)
+        tool.ok("upload", "id/a", path, MIB)
+        data, left = path.read_bytes(), [0, None]
+
+        def rule(method, _, args, headers):
+            if method == "GET" and args.get("alt") == "media" and left[0] > 0:
+                left[0] -= 1
+                return left[1]
+            return None
+        server.rules.append(rule)
+        for order, call, want in ((DAMAGE, ("get", "id/a", 4 * MIB), data), (SHORT, ("read", "id/a", 0, 999), data[:999]),
+                                  (SHORT, ("read", "id/a", 77, 999), data[77:1076])):
+            before, left[:] = gets(), (2, order)
+            equal(tool.ok(*call)["sha256"], sha256(want), f"{order} {call}")
+            equal(gets() - before, 3, f"{order} {call}: requests")
+            before, left[:] = gets(), (99, order)
+            tool.fails("SL_EIO", *call, has=("read of id/a", "tried 3 times"))
+            equal(gets() - before, 3, f"{order} {call}: requests")
     world(bin_dir, test)
 
 

@@ -20,8 +20,8 @@ import uuid
 BUCKET = "bucket"
 CHUNK = 256 * 1024
 # What may happen to a request besides (status, reason): it is done and not answered; or not even done; or only half
-# of what it brings is kept.
-LOST, CUT, HALF = "lost", "cut", "half"
+# of what it brings is kept; or one bit of the answer's body differs, or half of it is missing.
+LOST, CUT, HALF, DAMAGE, SHORT = "lost", "cut", "half", "damage", "short"
 
 
 def crc32c(data):
@@ -93,6 +93,10 @@ class GcsServer:
             return
         status, doc, headers = reply
         data = doc if isinstance(doc, bytes) else json.dumps(doc).encode() if doc is not None else b""
+        if order == DAMAGE:
+            data = bytes([data[0] ^ 1]) + data[1:]
+        elif order == SHORT:
+            data = data[:len(data) // 2]
         h.send_response_only(status)
         for name, value in headers.items():
             h.send_header(name, value)

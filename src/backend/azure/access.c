@@ -142,7 +142,8 @@ static sl_rc send_and_judge(struct attempt *a, const struct request *r, struct s
     rc = sli_azure_judge(a->az, call, a->reply, t, err);
     if (rc == SL_OK && call->check != NULL) {
         rc = call->check(call, a->reply, err);
-        t->is_repeatable = rc != SL_OK && rc != SL_ENOMEM;
+        t->is_repeatable = sli_try_misfit(t, rc);
+        call->is_unclear = call->is_unclear || rc != SL_OK;
     }
     call->is_unclear = call->is_unclear || t->is_repeatable;
     if (rc != SL_OK) {

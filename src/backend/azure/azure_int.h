@@ -93,7 +93,7 @@ struct sli_azure_call {
     struct sl_cancel *cancel;
     int64_t deadline_ns; /* of all tries; 0: the store's */
     const char *action;  /* for sentences: "write", "read" */
-    /* Looks at a good answer; may be NULL. Not SL_OK: the call is tried again. */
+    /* Looks at a good answer; may be NULL. SL_EIO: the call is tried again, twice at most. */
     sl_rc (*check)(const struct sli_azure_call *call, const struct sl_http_reply *reply,
                    struct sl_err *err);
     struct sl_str crc64; /* for the check of writes: base64, what the service must have seen */

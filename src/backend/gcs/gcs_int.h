@@ -73,10 +73,13 @@ struct sli_gcs_call {
     int64_t deadline_ns;               /* 0: the store's */
     const char *action;                /* "storage.objects.create", for sentences */
     const struct sli_gcs_object *want; /* what a good answer tells; NULL: anything */
-    bool opens_session;                /* a good answer has a location */
-    bool may_go_on;                    /* 308 is a good answer: a session that wants more */
-    bool is_once;                      /* a failure is not tried again here */
-    bool is_unclear;                   /* out, sticky: a try may have been carried out */
+    /* Looks at a good answer; may be NULL. SL_EIO: the call is tried again, twice at most. */
+    sl_rc (*check)(const struct sli_gcs_call *call, const struct sl_http_reply *reply,
+                   struct sl_err *err);
+    bool opens_session; /* a good answer has a location */
+    bool may_go_on;     /* 308 is a good answer: a session that wants more */
+    bool is_once;       /* a failure is not tried again here */
+    bool is_unclear;    /* out, sticky: a try may have been carried out */
 };
 /* Sends with a token until it is answered well or has failed; reply holds the last answer.
  * SL_ENOTFOUND: no such object or session; SL_ECONFLICT: a condition did not hold. */

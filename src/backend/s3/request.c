@@ -12,7 +12,6 @@
 #include "base/crypto.h"
 
 #define HOPS_MAX     3            /* regions in a row, or a renewal of keys between */
-#define CHECKS_MAX   3            /* tries of a request whose good answer does not fit */
 #define UNSIGNED_MIN (64u * 1024) /* smaller bodies are hashed in no time */
 #define AWS_HOST     "amazonaws.com"
 #define NO_REGION    "us-east-1" /* whose endpoint tells where any bucket is */
@@ -302,7 +301,7 @@ static void remember(struct attempt *a)
 static sl_rc check(struct attempt *a, struct sli_try *t, struct sl_err *err)
 {
     sl_rc rc = a->call->check == NULL ? SL_OK : a->call->check(a->call, a->reply, err);
-    t->is_repeatable = rc == SL_EIO && t->no + 1 < CHECKS_MAX;
+    t->is_repeatable = sli_try_misfit(t, rc);
     return rc;
 }
 
