@@ -18,18 +18,16 @@ sl_rc sli_rpc_health(struct sli_rpc *c, struct sl_err *err)
 
 static Weaviate__V1__TenantActivityStatus status_of(const char *name)
 {
-    for (int s = SL_HOT; s <= SL_UNFREEZING; s++) {
-        static const Weaviate__V1__TenantActivityStatus wire[] = {
-            [SL_HOT] = WEAVIATE__V1__TENANT_ACTIVITY_STATUS__TENANT_ACTIVITY_STATUS_HOT,
-            [SL_COLD] = WEAVIATE__V1__TENANT_ACTIVITY_STATUS__TENANT_ACTIVITY_STATUS_COLD,
-            [SL_FROZEN] = WEAVIATE__V1__TENANT_ACTIVITY_STATUS__TENANT_ACTIVITY_STATUS_FROZEN,
-            [SL_FREEZING] = WEAVIATE__V1__TENANT_ACTIVITY_STATUS__TENANT_ACTIVITY_STATUS_FREEZING,
-            [SL_UNFREEZING] =
-                WEAVIATE__V1__TENANT_ACTIVITY_STATUS__TENANT_ACTIVITY_STATUS_UNFREEZING,
-        };
-        if (name != NULL && strcmp(name, sl_tenant_status_name((enum sl_tenant_status)s)) == 0) {
-            return wire[s];
-        }
+    static const Weaviate__V1__TenantActivityStatus wire[] = {
+        [SL_HOT] = WEAVIATE__V1__TENANT_ACTIVITY_STATUS__TENANT_ACTIVITY_STATUS_HOT,
+        [SL_COLD] = WEAVIATE__V1__TENANT_ACTIVITY_STATUS__TENANT_ACTIVITY_STATUS_COLD,
+        [SL_FROZEN] = WEAVIATE__V1__TENANT_ACTIVITY_STATUS__TENANT_ACTIVITY_STATUS_FROZEN,
+        [SL_FREEZING] = WEAVIATE__V1__TENANT_ACTIVITY_STATUS__TENANT_ACTIVITY_STATUS_FREEZING,
+        [SL_UNFREEZING] = WEAVIATE__V1__TENANT_ACTIVITY_STATUS__TENANT_ACTIVITY_STATUS_UNFREEZING,
+    };
+    enum sl_tenant_status status;
+    if (sl_tenant_status_parse(sl_str_from(name), &status)) {
+        return wire[status];
     }
     return WEAVIATE__V1__TENANT_ACTIVITY_STATUS__TENANT_ACTIVITY_STATUS_UNSPECIFIED;
 }

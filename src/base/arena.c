@@ -76,3 +76,22 @@ void *sli_arena_array(struct sl_arena *a, size_t count, size_t size)
     size_t bytes = 0;
     return sl_mul_size(count, size, &bytes) ? sl_arena_alloc(a, bytes) : NULL;
 }
+
+void *sli_arena_grow(struct sl_arena *a, void *list, uint32_t count, uint32_t *cap, size_t size)
+{
+    if (count < *cap) {
+        return list;
+    }
+    if (count > UINT32_MAX / 2) {
+        return NULL;
+    }
+    uint32_t more = SL_MAX(2 * count, 1U);
+    void *grown = sli_arena_array(a, more, size);
+    if (grown != NULL) {
+        if (count > 0) {
+            memcpy(grown, list, count * size);
+        }
+        *cap = more;
+    }
+    return grown;
+}

@@ -136,18 +136,11 @@ static struct sli_vector *find_vector(struct sli_look *l, struct sli_vectors *v,
             return &v->list[i];
         }
     }
-    if (v->count == v->cap) {
-        uint32_t cap = SL_MAX(v->cap * 2, 8U);
-        struct sli_vector *grown = sl_arena_array(&l->arena, struct sli_vector, cap);
-        if (grown == NULL) {
-            return NULL;
-        }
-        if (v->count > 0) {
-            memcpy(grown, v->list, v->count * sizeof(*grown));
-        }
-        v->list = grown;
-        v->cap = cap;
+    struct sli_vector *grown = sl_arena_grow(&l->arena, v->list, v->count, &v->cap);
+    if (grown == NULL) {
+        return NULL;
     }
+    v->list = grown;
     struct sli_vector *one = &v->list[v->count++];
     *one = (struct sli_vector){.name = sl_arena_str(&l->arena, name), .is_multi = is_multi};
     return one;

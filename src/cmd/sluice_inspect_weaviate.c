@@ -53,18 +53,11 @@ static bool add_size(struct sl_arena *arena, struct sizes *sizes, struct sl_str 
             return true;
         }
     }
-    if (sizes->count == sizes->cap) {
-        uint32_t cap = SL_MAX(sizes->cap * 2, 16U);
-        struct bucket_size *grown = sl_arena_array(arena, struct bucket_size, cap);
-        if (grown == NULL) {
-            return false;
-        }
-        if (sizes->count > 0) {
-            memcpy(grown, sizes->list, sizes->count * sizeof(*grown));
-        }
-        sizes->list = grown;
-        sizes->cap = cap;
+    struct bucket_size *grown = sl_arena_grow(arena, sizes->list, sizes->count, &sizes->cap);
+    if (grown == NULL) {
+        return false;
     }
+    sizes->list = grown;
     struct sl_str copy = sl_arena_str(arena, name);
     sizes->list[sizes->count++] = (struct bucket_size){.name = copy, .bytes = bytes};
     return copy.ptr != NULL;

@@ -275,6 +275,8 @@ sl_rc sl_db_view_classes(struct sl_db_view *v, struct sl_arena *arena, struct sl
                          uint32_t *ret_count, struct sl_err *err);
 enum sl_tenant_status { SL_HOT, SL_COLD, SL_FROZEN, SL_FREEZING, SL_UNFREEZING };
 const char *sl_tenant_status_name(enum sl_tenant_status s); /* "HOT", ... */
+/* By name or alias ("ACTIVE"). false: it is none. */
+bool sl_tenant_status_parse(struct sl_str word, enum sl_tenant_status *ret);
 void sl_db_tenant_json(struct sl_json *w, struct sl_str name, enum sl_tenant_status status);
 struct sl_db_shard {
     struct sl_str name;

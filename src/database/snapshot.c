@@ -81,18 +81,11 @@ static sl_rc add_name(void *arg, const struct sli_catalog_key *k, struct sl_byte
     SL_TRY(sli_class_parse(sl_bytes_str(value), &c, err));
     struct sl_str copy = sl_arena_str(n->arena, c->name);
     sli_class_free(c);
-    if (n->count == n->cap) {
-        uint32_t cap = SL_MAX(16U, n->cap * 2);
-        struct sl_str *grown = sl_arena_array(n->arena, struct sl_str, cap);
-        if (grown == NULL) {
-            return SL_NOMEM(err);
-        }
-        if (n->count > 0) {
-            memcpy(grown, n->list, n->count * sizeof(*grown));
-        }
-        n->list = grown;
-        n->cap = cap;
+    struct sl_str *grown = sl_arena_grow(n->arena, n->list, n->count, &n->cap);
+    if (grown == NULL) {
+        return SL_NOMEM(err);
     }
+    n->list = grown;
     n->list[n->count++] = copy;
     return copy.ptr == NULL ? SL_NOMEM(err) : SL_OK;
 }
@@ -164,18 +157,11 @@ static sl_rc add_shard(void *arg, const struct sli_catalog_key *k, struct sl_byt
         return SL_OK;
     }
     SL_TRY(sli_shard_parse(value, &parsed, err));
-    if (s->count == s->cap) {
-        uint32_t cap = SL_MAX(16U, s->cap * 2);
-        struct sl_db_shard *grown = sl_arena_array(s->arena, struct sl_db_shard, cap);
-        if (grown == NULL) {
-            return SL_NOMEM(err);
-        }
-        if (s->count > 0) {
-            memcpy(grown, s->list, s->count * sizeof(*grown));
-        }
-        s->list = grown;
-        s->cap = cap;
+    struct sl_db_shard *grown = sl_arena_grow(s->arena, s->list, s->count, &s->cap);
+    if (grown == NULL) {
+        return SL_NOMEM(err);
     }
+    s->list = grown;
     struct sl_db_shard *one = &s->list[s->count++];
     *one = (struct sl_db_shard){.name = sl_arena_str(s->arena, k->shard_name),
                                 .number = parsed.number,

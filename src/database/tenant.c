@@ -23,6 +23,19 @@ const char *sl_tenant_status_name(enum sl_tenant_status s)
     return status_names[s];
 }
 
+bool sl_tenant_status_parse(struct sl_str word, enum sl_tenant_status *ret)
+{
+    static const char *const aliases[] = {"ACTIVE", "INACTIVE", "OFFLOADED", "OFFLOADING",
+                                          "ONLOADING"};
+    for (size_t i = 0; i < SL_COUNT_OF(status_names); i++) {
+        if (sl_str_is(word, status_names[i]) || sl_str_is(word, aliases[i])) {
+            *ret = (enum sl_tenant_status)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 struct tenant {
     struct sl_str name;
     enum sl_tenant_status status;
@@ -31,29 +44,13 @@ struct tenant {
 
 static sl_rc parse_status(const char *word, struct tenant *t, struct sl_err *err)
 {
-    static const struct {
-        const char *word;
-        enum sl_tenant_status status;
-    } words[] = {{"HOT", SL_HOT},
-                 {"ACTIVE", SL_HOT},
-                 {"COLD", SL_COLD},
-                 {"INACTIVE", SL_COLD},
-                 {"FROZEN", SL_FROZEN},
-                 {"OFFLOADED", SL_FROZEN},
-                 {"FREEZING", SL_FREEZING},
-                 {"OFFLOADING", SL_FREEZING},
-                 {"UNFREEZING", SL_UNFREEZING},
-                 {"ONLOADING", SL_UNFREEZING}};
-    for (size_t i = 0; i < SL_COUNT_OF(words); i++) {
-        if (strcmp(word, words[i].word) == 0) {
-            t->status = words[i].status;
-            t->has_status = true;
-            if (t->status == SL_FREEZING || t->status == SL_UNFREEZING) {
-                return SL_FAIL(err, SL_EINVAL, "invalid activity status '%s' for tenant \"%.*s\"",
-                               word, SL_STR_ARG(t->name));
-            }
-            return SL_OK;
-        }
+    t->has_status = sl_tenant_status_parse(sl_str_from(word), &t->status);
+    if (t->has_status && (t->status == SL_FREEZING || t->status == SL_UNFREEZING)) {
+        return SL_FAIL(err, SL_EINVAL, "invalid activity status '%s' for tenant \"%.*s\"", word,
+                       SL_STR_ARG(t->name));
+    }
+    if (t->has_status) {
+        return SL_OK;
     }
     (void)SL_FAIL(err, SL_EINVAL,
                   "activityStatus in body should be one of [ACTIVE INACTIVE OFFLOADED "

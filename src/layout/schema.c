@@ -44,19 +44,13 @@ static struct sl_pq_node *enter(struct schema *s, struct sl_str name, struct sl_
 {
     struct sli_lake *lake = &s->l->lake;
     static struct sl_pq_node nowhere;
-    if (lake->node_count == lake->node_cap) {
-        uint32_t more = SL_MAX(32U, lake->node_cap * 2);
-        struct sl_pq_node *grown = sl_arena_array(&s->l->arena, struct sl_pq_node, more);
-        if (grown == NULL) {
-            s->is_failed = true;
-            return &nowhere;
-        }
-        if (lake->node_count > 0) {
-            memcpy(grown, lake->nodes, lake->node_count * sizeof(*grown));
-        }
-        lake->nodes = grown;
-        lake->node_cap = more;
+    struct sl_pq_node *grown =
+        sl_arena_grow(&s->l->arena, lake->nodes, lake->node_count, &lake->node_cap);
+    if (grown == NULL) {
+        s->is_failed = true;
+        return &nowhere;
     }
+    lake->nodes = grown;
     if (s->path.len > 0) {
         sl_buf_add_u8(&s->path, '.');
     }

@@ -44,18 +44,11 @@ static sl_rc look_into(void *arg, const char *name, bool is_dir, struct sl_err *
     if (!is_there) {
         return SL_OK;
     }
-    if (s->count == s->cap) {
-        uint32_t cap = SL_MAX(s->cap * 2, 8U);
-        struct sl_str *grown = sl_arena_array(s->arena, struct sl_str, cap);
-        if (grown == NULL) {
-            return SL_NOMEM(err);
-        }
-        if (s->count > 0) {
-            memcpy(grown, s->found, s->count * sizeof(*grown));
-        }
-        s->found = grown;
-        s->cap = cap;
+    struct sl_str *grown = sl_arena_grow(s->arena, s->found, s->count, &s->cap);
+    if (grown == NULL) {
+        return SL_NOMEM(err);
     }
+    s->found = grown;
     s->found[s->count] = sl_arena_str(s->arena, sl_str_from(name));
     return s->found[s->count++].ptr == NULL ? SL_NOMEM(err) : SL_OK;
 }

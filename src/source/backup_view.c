@@ -173,18 +173,12 @@ static sl_rc new_chunk(struct view *v, struct sl_str path, uint32_t shard_count,
 static sl_rc append_chunk(struct view *v, struct shard *own, struct sli_chunk *chunk,
                           struct sl_err *err)
 {
-    if (own->chunk_count == own->chunk_cap) {
-        uint32_t cap = SL_MAX(own->chunk_cap * 2, 2U);
-        struct sli_chunk **grown = sl_arena_array(&v->chunk_arena, struct sli_chunk *, cap);
-        if (grown == NULL) {
-            return SL_NOMEM(err);
-        }
-        if (own->chunk_count > 0) {
-            memcpy(grown, own->chunks, own->chunk_count * sizeof(*grown));
-        }
-        own->chunks = grown;
-        own->chunk_cap = cap;
+    struct sli_chunk **grown =
+        sl_arena_grow(&v->chunk_arena, own->chunks, own->chunk_count, &own->chunk_cap);
+    if (grown == NULL) {
+        return SL_NOMEM(err);
     }
+    own->chunks = grown;
     own->chunks[own->chunk_count++] = chunk;
     return SL_OK;
 }
@@ -451,18 +445,11 @@ static sl_rc add_chunks(struct view *v, struct sl_str node, const struct sli_des
 static sl_rc add_extent(struct file *f, const struct sli_chunk *c, const struct sli_chunk_entry *e,
                         struct sl_arena *arena, struct sl_err *err)
 {
-    if (f->extent_count == f->extent_cap) {
-        uint32_t cap = SL_MAX(f->extent_cap * 2, 1U);
-        struct sl_extent *grown = sl_arena_array(arena, struct sl_extent, cap);
-        if (grown == NULL) {
-            return SL_NOMEM(err);
-        }
-        if (f->extent_count > 0) {
-            memcpy(grown, f->extents, f->extent_count * sizeof(*grown));
-        }
-        f->extents = grown;
-        f->extent_cap = cap;
+    struct sl_extent *grown = sl_arena_grow(arena, f->extents, f->extent_count, &f->extent_cap);
+    if (grown == NULL) {
+        return SL_NOMEM(err);
     }
+    f->extents = grown;
     f->extents[f->extent_count++] =
         (struct sl_extent){.file = c->file, .at = e->part_at, .len = e->size, .offset = e->at};
     f->where = f->where == NULL ? c->path.ptr : f->where;

@@ -53,18 +53,12 @@ static sl_rc skip_input(void *arg, uint64_t len, struct sl_err *err)
 static sl_rc add_entry(struct sli_chunk *c, const struct sli_tar_entry *e, uint64_t at,
                        struct sl_err *err)
 {
-    if (c->entry_count == c->entry_cap) {
-        uint32_t cap = SL_MAX(c->entry_cap * 2, 4U);
-        struct sli_chunk_entry *grown = sl_arena_array(&c->arena, struct sli_chunk_entry, cap);
-        if (grown == NULL) {
-            return SL_NOMEM(err);
-        }
-        if (c->entry_count > 0) {
-            memcpy(grown, c->entries, c->entry_count * sizeof(*grown));
-        }
-        c->entries = grown;
-        c->entry_cap = cap;
+    struct sli_chunk_entry *grown =
+        sl_arena_grow(&c->arena, c->entries, c->entry_count, &c->entry_cap);
+    if (grown == NULL) {
+        return SL_NOMEM(err);
     }
+    c->entries = grown;
     struct sli_chunk_entry *to = &c->entries[c->entry_count];
     *to = (struct sli_chunk_entry){.name = sl_arena_str(&c->arena, e->name),
                                    .at = at,

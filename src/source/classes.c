@@ -39,27 +39,9 @@ static sl_rc check_name(const char *what, struct sl_str name, const char *also, 
 
 sl_rc sli_status_parse(struct sl_str word, enum sl_tenant_status *ret, struct sl_err *err)
 {
-    static const struct {
-        const char *word;
-        enum sl_tenant_status status;
-    } words[] = {
-        {"", SL_HOT},
-        {"HOT", SL_HOT},
-        {"ACTIVE", SL_HOT},
-        {"COLD", SL_COLD},
-        {"INACTIVE", SL_COLD},
-        {"FROZEN", SL_FROZEN},
-        {"OFFLOADED", SL_FROZEN},
-        {"FREEZING", SL_FREEZING},
-        {"OFFLOADING", SL_FREEZING},
-        {"UNFREEZING", SL_UNFREEZING},
-        {"ONLOADING", SL_UNFREEZING},
-    };
-    for (size_t i = 0; i < SL_COUNT_OF(words); i++) {
-        if (sl_str_is(word, words[i].word)) {
-            *ret = words[i].status;
-            return SL_OK;
-        }
+    *ret = SL_HOT; /* of older servers, which do not say */
+    if (word.len == 0 || sl_tenant_status_parse(word, ret)) {
+        return SL_OK;
     }
     return SL_FAIL(err, SL_ECORRUPT,
                    "damaged, or of a newer server: '%.*s' is no state of a tenant",

@@ -66,18 +66,11 @@ static sl_rc add_entry(void *arg, const char *name, bool is_dir, struct sl_err *
     if (is_dir) {
         return SL_OK;
     }
-    if (l->count == l->cap) {
-        uint32_t cap = SL_MAX(l->cap * 2, 16U);
-        struct entry *grown = sl_arena_array(&l->arena, struct entry, cap);
-        if (grown == NULL) {
-            return SL_NOMEM(err);
-        }
-        if (l->count > 0) {
-            memcpy(grown, l->list, l->count * sizeof(*grown));
-        }
-        l->list = grown;
-        l->cap = cap;
+    struct entry *grown = sl_arena_grow(&l->arena, l->list, l->count, &l->cap);
+    if (grown == NULL) {
+        return SL_NOMEM(err);
     }
+    l->list = grown;
     struct entry *e = &l->list[l->count];
     SL_AUTO(sl_buf) path = SL_BUF_EMPTY;
     sl_path_join(&path, sl_str_from(l->folder), sl_str_from(name));

@@ -106,8 +106,6 @@ static sl_rc decode(json_t *object, const char *key, struct sl_str name, struct 
 static sl_rc take_state(const char *name, json_t *from, struct sl_arena *arena,
                         struct sl_schema_shard *ret, struct sl_err *err)
 {
-    static const enum sl_tenant_status statuses[] = {SL_HOT, SL_COLD, SL_FROZEN, SL_FREEZING,
-                                                     SL_UNFREEZING};
     const char *status = json_string_value(json_object_get(from, "status"));
     json_t *nodes = json_object_get(from, "belongsToNodes"), *node;
     size_t i;
@@ -116,11 +114,7 @@ static sl_rc take_state(const char *name, json_t *from, struct sl_arena *arena,
     if (ret->name.ptr == NULL || ret->nodes == NULL) {
         return SL_NOMEM(err);
     }
-    for (i = 0; status != NULL && i < SL_COUNT_OF(statuses); i++) {
-        if (strcmp(status, sl_tenant_status_name(statuses[i])) == 0) {
-            ret->status = statuses[i];
-        }
-    }
+    (void)sl_tenant_status_parse(sl_str_from(status), &ret->status); /* else HOT */
     json_array_foreach(nodes, i, node)
     {
         struct sl_str *to = &ret->nodes[ret->node_count++];

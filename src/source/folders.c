@@ -48,18 +48,11 @@ static sl_rc add_name(void *arg, const char *name, bool is_dir, struct sl_err *e
     if (!is_wanted) {
         return SL_OK;
     }
-    if (f->count == f->cap) {
-        uint32_t cap = SL_MAX(2 * f->cap, 16u);
-        struct sl_str *grown = sl_arena_array(f->arena, struct sl_str, cap);
-        if (grown == NULL) {
-            return SL_NOMEM(err);
-        }
-        if (f->count > 0) {
-            memcpy(grown, f->names, f->count * sizeof(*grown));
-        }
-        f->names = grown;
-        f->cap = cap;
+    struct sl_str *grown = sl_arena_grow(f->arena, f->names, f->count, &f->cap);
+    if (grown == NULL) {
+        return SL_NOMEM(err);
     }
+    f->names = grown;
     f->names[f->count] = sl_arena_str(f->arena, sl_str_from(name));
     return f->names[f->count++].ptr == NULL ? SL_NOMEM(err) : SL_OK;
 }

@@ -104,6 +104,29 @@ static void arena_gives_zeroed_aligned_memory_and_frees_whole(void **state SL_UN
     assert_int_equal(sl_mem_live(), before);
 }
 
+static void arena_arrays_grow_and_keep_what_they_hold(void **state SL_UNUSED)
+{
+    struct sl_arena a = SL_ARENA_EMPTY;
+    uint64_t *list = NULL;
+    uint32_t cap = 0, moves = 0;
+    for (uint32_t count = 0; count < 1000; count++) {
+        uint64_t *grown = sl_arena_grow(&a, list, count, &cap);
+        assert_non_null(grown);
+        assert_true(cap > count);
+        moves += grown != list;
+        list = grown;
+        list[count] = count * 7;
+    }
+    for (uint32_t i = 0; i < 1000; i++) {
+        assert_int_equal(list[i], i * 7);
+    }
+    assert_int_equal(moves, 11); /* 1, 2, 4, ... 1024 */
+    cap = UINT32_MAX;
+    assert_null(sl_arena_grow(&a, list, UINT32_MAX, &cap));
+    assert_int_equal(cap, UINT32_MAX);
+    sl_arena_fini(&a);
+}
+
 /* ---- threads ---- */
 
 struct crew {
@@ -431,6 +454,7 @@ int main(void)
         cmocka_unit_test(every_code_has_a_name_and_statuses),
         cmocka_unit_test(buffer_remembers_a_refused_growth),
         cmocka_unit_test(arena_gives_zeroed_aligned_memory_and_frees_whole),
+        cmocka_unit_test(arena_arrays_grow_and_keep_what_they_hold),
         cmocka_unit_test(queue_hands_every_item_over_once),
         cmocka_unit_test(full_queue_refuses_a_try),
         cmocka_unit_test(pool_finishes_what_was_queued),
