@@ -3,13 +3,14 @@
 Sluice scans its store, encodes and writes. The others get the rows in memory in their own form, read
 from Sluice's file beforehand, and only encode and write. Equal settings: Zstd level 1, no dictionary,
 byte-split floats where a writer has them, one thread. CPU of the process, user and system, is counted;
-the least of the runs is told.
+the least of the runs is told. What each one wrote is read back and compared with what it was given.
 """
 
 import argparse
 import json
 import os
 import pathlib
+import re
 import resource
 import shutil
 import subprocess
@@ -29,6 +30,12 @@ def cpu():
     return use.ru_utime + use.ru_stime
 
 
+def peak_mib(pid="self"):
+    """Not from getrusage(), whose peak begins with that of the process that started this one."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s*(\d+)", status)[1]) // 1024
+
+
 def rows_of(files):
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -43,6 +50,13 @@ def plain_types(table):
             column = table.column(i).combine_chunks()
             table = table.set_column(i, field.name, column.storage)
     return table
+
+
+def check_same(name, path, table):
+    """A writer that lost or changed a row has no figures."""
+    want = plain_types(table)
+    if not plain_types(rows_of([path])).cast(want.schema).equals(want):
+        sys.exit(f"{name} wrote other rows than it was given")
 
 
 def writer_of(name, table, layout):
@@ -76,11 +90,25 @@ def peer(name, layout, repeats, files):
             begun, wall = cpu(), time.monotonic()
             write(str(path))
             runs.append((cpu() - begun, time.monotonic() - wall, path.stat().st_size))
+        peak = peak_mib()
+        check_same(name, path, table)
     runs = runs[1:]  # the first one touches fresh memory
     print(json.dumps({"bench": "peer", "layout": layout, "writer": name, "rows": table.num_rows,
                       "cpu_us_per_row": round(1e6 * min(r[0] for r in runs) / table.num_rows, 2),
                       "wall_s": round(min(r[1] for r in runs), 2), "bytes_per_row": round(runs[0][2] / table.num_rows, 1),
-                      "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}), flush=True)
+                      "peak_rss_mib": peak}), flush=True)
+
+
+def arrow_rs(out, layout, repeats, files):
+    """The same by bench/arrow_rs."""
+    program = out / "arrow_rs/release/arrow_rs"
+    if not program.exists():
+        print(f"{program} is not there: arrow-rs is left out", file=sys.stderr)
+        return
+    with tempfile.TemporaryDirectory(prefix="sluice-peer-", dir=files[0].parent) as folder:
+        path = pathlib.Path(folder) / "out.parquet"
+        subprocess.run([program, layout, str(repeats), str(GROUP), path, *files], check=True)
+        check_same("arrow-rs", path, rows_of(files))
 
 
 def decode(files, layout, repeats):
@@ -120,8 +148,7 @@ def sluice(out, folder, layout, rows, repeats):
     files = sorted(node.folder(f"{layout}{repeats}").rglob("*.parquet"))
     kept = pathlib.Path(folder) / f"kept-{layout}"
     shutil.copytree(node.folder(f"{layout}{repeats}"), kept)
-    peak = next(int(line.split()[1]) // 1024 for line in
-                pathlib.Path(f"/proc/{node.process.pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
+    peak = peak_mib(node.process.pid)
     print(json.dumps({"bench": "peer", "layout": layout, "writer": "sluice", "rows": rows, "cpu_us_per_row": round(best[0], 2),
                       "wall_s": best[1], "bytes_per_row": round(sum(f.stat().st_size for f in files) / rows, 1),
                       "peak_rss_mib": peak}), flush=True)
@@ -152,6 +179,7 @@ def main():
             for name in ("pyarrow", "polars", "duckdb"):
                 subprocess.run([sys.executable, __file__, str(args.out), "--peer", name, layout, "--repeats", str(args.repeats),
                                 "--files", *map(str, files)], check=True, env={**os.environ, "POLARS_MAX_THREADS": "1"})
+            arrow_rs(args.out, layout, args.repeats, files)
             decode(files, layout, args.repeats)
     finally:
         shutil.rmtree(folder)
