@@ -1,15 +1,10 @@
 /* The base of the drivers of object stores: place, connections, settings. */
 #include "backend/store_int.h"
 
-#include <stdio.h>
-
 #include "base/crypto.h"
 #include "base/file.h"
-#include "base/num.h"
 
 #define CA_BYTES_MAX (1024U * 1024)
-#define SECOND_NS    INT64_C(1000000000)
-#define ASKED_MAX_NS (120 * SECOND_NS) /* a Retry-After of an hour is no offer */
 
 /* "/a//b/./c" -> "/a/b/c/": as the reference joins paths. A slash in front stays: it is part of the
  * objects' names there. ".." takes the part before it away. */
@@ -88,6 +83,12 @@ void sli_path_add(struct sl_buf *out, struct sl_str path)
     }
 }
 
+void sli_form_add(struct sl_buf *out, const char *name, struct sl_str value)
+{
+    sl_buf_addf(out, "%s%s=", out->len == 0 ? "" : "&", name);
+    sl_percent_encode(value, out);
+}
+
 void sli_wipe(struct sl_buf *b)
 {
     if (b->ptr != NULL) {
@@ -101,40 +102,4 @@ void sli_store_fini(struct sli_store *st)
     sl_http_free(st->http);
     sl_free(st->bucket);
     sl_free(st->prefix);
-}
-
-int64_t sli_date_parse(struct sl_str text)
-{
-    /* "Thu, 26 Nov 2026 16:03:36 GMT"; the two old forms of RFC 9110 nobody sends. */
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    text = sl_str_trim(text);
-    if (text.len != 29 || memcmp(text.ptr + 25, " GMT", 4) != 0 ||
-        memcmp(text.ptr + 3, ", ", 2) != 0 || text.ptr[7] != ' ' || text.ptr[11] != ' ' ||
-        text.ptr[16] != ' ') {
-        return INT64_MIN;
-    }
-    for (int month = 0; month < 12; month++) {
-        if (memcmp(text.ptr + 8, months + 3 * month, 3) == 0) {
-            char iso[32];
-            int len = snprintf(iso, sizeof iso, "%.4s-%02d-%.2sT%.8sZ", text.ptr + 12, month + 1,
-                               text.ptr + 5, text.ptr + 17);
-            int64_t ns;
-            return sl_time_parse((struct sl_str){iso, (size_t)len}, &ns) ? ns : INT64_MIN;
-        }
-    }
-    return INT64_MIN;
-}
-
-int64_t sli_wait_asked_ns(const struct sli_store *st, const struct sl_http_reply *reply)
-{
-    struct sl_str text = sl_str_trim(sl_http_header_of(reply, "retry-after"));
-    uint64_t seconds = 0;
-    int64_t ns = 0;
-    if (sl_u64_parse(text, &seconds)) {
-        ns = (int64_t)SL_MIN(seconds, 3600u) * SECOND_NS;
-    } else if (text.len > 0) {
-        int64_t until = sli_date_parse(text);
-        ns = until == INT64_MIN ? 0 : until - sl_clock_wall_ns(st->clock);
-    }
-    return SL_MIN(SL_MAX(ns, 0), ASKED_MAX_NS);
 }

@@ -88,8 +88,8 @@ static sl_rc authorize(struct attempt *a, struct request *r, bool *ret_again, st
     case SLI_AZURE_WORKLOAD:
     case SLI_AZURE_APP_SERVICE:
     case SLI_AZURE_IMDS:
-        SL_TRY(sli_azure_token_add(a->az, a->call->cancel, &r->authorization, &r->token_no,
-                                   ret_again, err));
+        SL_TRY(sli_bearer_add(&a->az->bearer, a->call->cancel, &r->authorization, &r->token_no,
+                              ret_again, err));
         break;
     }
     header_add(r, "Authorization", sl_buf_str(&r->authorization));
@@ -115,7 +115,7 @@ static sl_rc build(struct attempt *a, struct request *r, bool *ret_again, struct
 static void mend_token(struct attempt *a, const struct request *r, struct sli_try *t)
 {
     if (r->token_no > 0 && !t->is_refreshed && sli_azure_is_token_refused(a->reply)) {
-        sli_azure_token_refuse(a->az, r->token_no);
+        sli_bearer_refuse(&a->az->bearer, r->token_no);
         t->is_refreshed = true;
         t->is_repeatable = true;
     }

@@ -46,23 +46,10 @@ static inline struct sl_str sli_azure_account_text(const struct sli_azure_accoun
 
 /* ---- the driver ---- */
 
-/* A token of an identity. One caller fetches, the others use the old one or wait. */
-struct sli_azure_token {
-    struct sl_mutex mu; /* leaf; no request and no allocation under it */
-    struct sl_cond changed;
-    struct {
-        struct sl_buf text; /* empty before the first. Secret */
-        uint64_t no;        /* counts tokens; 0 before the first */
-        int64_t renew_ns;   /* monotonic: from then on a new one is fetched */
-        int64_t end_ns;     /* monotonic: from then on it is not sent any more */
-        bool is_being_fetched;
-    } locked SL_GUARDED;
-};
-
 struct sli_azure {
     struct sli_store store;
     struct sli_azure_account account;
-    struct sli_azure_token token;
+    struct sli_bearer bearer; /* of identities */
 };
 static inline struct sli_azure *sli_azure_of(struct sl_backend *be)
 {
@@ -71,14 +58,9 @@ static inline struct sli_azure *sli_azure_of(struct sl_backend *be)
 
 /* ---- token.c ---- */
 
-void sli_azure_token_init(struct sli_azure_token *t);
-void sli_azure_token_fini(struct sli_azure_token *t);
-/* Appends "Bearer ...". *ret_no tells the token, for sli_azure_token_refuse. *ret_again: the
- * failure may pass. cancel may be NULL. */
-sl_rc sli_azure_token_add(struct sli_azure *az, struct sl_cancel *cancel, struct sl_buf *out,
-                          uint64_t *ret_no, bool *ret_again, struct sl_err *err);
-/* The service did not take token `no`: the next call fetches a new one, unless one did. */
-void sli_azure_token_refuse(struct sli_azure *az, uint64_t no);
+/* Of sli_bearer; arg is the driver. */
+sl_rc sli_azure_token_fetch(void *arg, struct sli_token_ask *ask, struct sli_token *ret,
+                            struct sl_err *err);
 
 /* ---- access.c ---- */
 

@@ -382,7 +382,7 @@ static void describe(struct sl_backend *be, struct sl_str prefix, struct sl_buf 
 static void close_azure(struct sl_backend *be)
 {
     struct sli_azure *az = sli_azure_of(be);
-    sli_azure_token_fini(&az->token);
+    sli_bearer_fini(&az->bearer);
     sli_azure_account_fini(&az->account);
     sli_store_fini(&az->store);
     sl_free(az);
@@ -413,7 +413,7 @@ sl_rc sli_azure_open(const struct sl_backend_env *env, struct sl_str bucket, str
     if (az == NULL) {
         return SL_NOMEM(err);
     }
-    sli_azure_token_init(&az->token);
+    sli_bearer_init(&az->bearer, &az->store, sli_azure_token_fetch, az);
     sl_rc rc = sli_store_init(&az->store, &ops, env, bucket, prefix, err);
     if (rc == SL_OK) {
         rc = sli_azure_account_load(&az->account, env->config, err);

@@ -77,13 +77,6 @@ static const struct row {
     {"AccountBeingCreated", SL_EBUSY, AGAIN, "the account is being created"},
 };
 
-/* The service's clock minus ours; 0 when it does not tell. */
-static int64_t skew_of(const struct sli_azure *az, const struct sl_http_reply *reply)
-{
-    int64_t theirs = sli_date_parse(sl_http_header_of(reply, "date"));
-    return theirs == INT64_MIN ? 0 : theirs - sl_clock_wall_ns(az->store.clock);
-}
-
 /* ---- sentences ---- */
 
 /* "write of az://container/prefix/key" */
@@ -111,7 +104,7 @@ static sl_rc fail(const struct sli_azure *az, const struct sli_azure_call *call,
 static void authentication_text(const struct sli_azure *az, const struct sl_http_reply *reply,
                                 struct sl_buf *out)
 {
-    int64_t skew = skew_of(az, reply);
+    int64_t skew = sli_skew_ns(&az->store, reply);
     int64_t now = sl_clock_wall_ns(az->store.clock) + skew;
     if (az->account.kind == SLI_AZURE_SAS && az->account.sas_end_ns <= now) {
         sl_buf_add_text(out, "the SAS of AZURE_STORAGE_CONNECTION_STRING expired at ");
@@ -120,11 +113,7 @@ static void authentication_text(const struct sli_azure *az, const struct sl_http
         return;
     }
     if (skew > SKEW_NS || skew < -SKEW_NS) {
-        sl_buf_addf(out,
-                    "the clock of this machine is %lld minutes %s the service's; set it right, for "
-                    "example by NTP",
-                    (long long)((skew < 0 ? -skew : skew) / (60 * SECOND_NS)),
-                    skew > 0 ? "behind" : "ahead of");
+        sli_skew_add(out, skew, "the service's");
         return;
     }
     switch (az->account.kind) {
@@ -169,16 +158,6 @@ static void permission_text(const struct sli_azure *az, struct sl_buf *out)
     }
 }
 
-static bool is_one_of(struct sl_str code, const char *const *list)
-{
-    for (; *list != NULL; list++) {
-        if (sl_str_is(code, *list)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool is_authentication(struct sl_str code, int status)
 {
     static const char *const codes[] = {"AuthenticationFailed",
@@ -187,14 +166,14 @@ static bool is_authentication(struct sl_str code, int status)
                                         "ExpiredAuthenticationToken",
                                         "InvalidAuthenticationTokenTenant",
                                         NULL};
-    return is_one_of(code, codes) || (code.len == 0 && status == 401);
+    return sli_is_one_of(code, codes) || (code.len == 0 && status == 401);
 }
 
 static bool is_permission(struct sl_str code, int status)
 {
     static const char *const codes[] = {"AuthorizationPermissionMismatch",
                                         "InsufficientAuthorization", NULL};
-    return is_one_of(code, codes) || (code.len == 0 && status == 403);
+    return sli_is_one_of(code, codes) || (code.len == 0 && status == 403);
 }
 
 /* An answer whose code says nothing to us, or that has none: HEAD through a proxy, a gateway. */

@@ -48,7 +48,7 @@ static void take_text(const json_t *doc, const char *name, char *ret, size_t siz
 /* The resource of an object; false: the text is none. */
 static bool object_read(const struct sl_buf *text, struct sli_gcs_object *ret)
 {
-    json_t *doc = sli_gcs_json(text);
+    json_t *doc = sli_json_read(sl_buf_view(text));
     const char *size = json_string_value(json_object_get(doc, "size"));
     ret->size = UINT64_MAX;
     bool is_whole = size != NULL && sl_u64_parse(sl_str_from(size), &ret->size);
@@ -132,7 +132,10 @@ static sl_rc attempt(void *arg, struct sli_try *t, struct sl_err *err)
     uint64_t no = 0;
     t->is_repeatable = false;
     t->wait_ns = 0;
-    sl_rc rc = sli_gcs_token_add(s->g, s->call->cancel, &bearer, &no, &t->is_repeatable, err);
+    sl_rc rc = SL_OK;
+    if (s->g->store.config->is_gcs_authenticated) {
+        rc = sli_bearer_add(&s->g->bearer, s->call->cancel, &bearer, &no, &t->is_repeatable, err);
+    }
     if (rc == SL_OK) {
         rc = exchange(s, sl_buf_str(&bearer), t, err);
     }
@@ -147,7 +150,7 @@ static sl_rc attempt(void *arg, struct sli_try *t, struct sl_err *err)
     rc = sli_gcs_judge(s->g, s->call, s->reply, t, err);
     s->call->is_unclear |= t->is_repeatable && s->reply->status >= 500;
     if (s->reply->status == 401 && no > 0 && !t->is_refreshed) {
-        sli_gcs_token_refuse(s->g, no);
+        sli_bearer_refuse(&s->g->bearer, no);
         t->is_refreshed = t->is_repeatable = true;
         t->wait_ns = 1;
     } else {
@@ -480,7 +483,7 @@ static sl_rc list_page(struct listing *l, struct sl_buf *token, struct sl_err *e
                                 .reply_max = LIST_MAX,
                                 .action = "storage.objects.list"};
     SL_TRY(sli_gcs_send(l->g, &call, &reply, err));
-    json_t *doc = sli_gcs_json(&reply.body);
+    json_t *doc = sli_json_read(sl_buf_view(&reply.body));
     const char *next = json_string_value(json_object_get(doc, "nextPageToken"));
     sl_buf_clear(token);
     sl_buf_add_text(token, next == NULL ? "" : next);
@@ -546,7 +549,7 @@ static void gcs_describe(struct sl_backend *be, struct sl_str prefix, struct sl_
 static void gcs_close(struct sl_backend *be)
 {
     struct sli_gcs *g = sli_gcs_of(be);
-    sli_gcs_token_fini(&g->token);
+    sli_bearer_fini(&g->bearer);
     sl_buf_fini(&g->endpoint);
     sli_store_fini(&g->store);
     sl_free(g);
@@ -612,7 +615,7 @@ sl_rc sli_gcs_open(const struct sl_backend_env *env, struct sl_str bucket, struc
     if (g == NULL) {
         return SL_NOMEM(err);
     }
-    sli_gcs_token_init(&g->token);
+    sli_bearer_init(&g->bearer, &g->store, sli_gcs_token_fetch, g);
     sl_rc rc = sli_store_init(&g->store, &ops, env, bucket, prefix, err);
     if (rc == SL_OK) {
         rc = set_endpoint(g, err);

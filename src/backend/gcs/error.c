@@ -12,7 +12,7 @@ struct told {
 
 static void read_told(const struct sl_http_reply *reply, struct told *ret)
 {
-    json_t *doc = sli_gcs_json(&reply->body);
+    json_t *doc = sli_json_read(sl_buf_view(&reply->body));
     const json_t *error = json_object_get(doc, "error");
     const json_t *first = json_array_get(json_object_get(error, "errors"), 0);
     const char *message = json_string_value(json_object_get(error, "message"));

@@ -7,32 +7,17 @@
 #ifndef SL_BACKEND_GCS_GCS_INT_H
 #define SL_BACKEND_GCS_GCS_INT_H
 
-#include <jansson.h>
-
 #include "backend/store_int.h"
-#include "base/sync.h"
 
 #define SLI_GCS_CHUNK     (256u * 1024) /* what a session keeps is a multiple of it */
 #define SLI_GCS_SMALL_MAX (64u * 1024)  /* answers that are no object and no listing */
 #define SLI_GCS_MARK_SIZE 33
 #define SLI_GCS_CRC_SIZE  9 /* base64 of four bytes */
 
-/* The token in use. One caller fetches, the others use the old one or wait. */
-struct sli_gcs_token {
-    struct sl_mutex mu; /* no request under it */
-    struct sl_cond changed;
-    struct {
-        struct sl_buf text;       /* secret; empty: none */
-        uint64_t no;              /* counts tokens; 0 before the first */
-        int64_t renew_ns, end_ns; /* monotonic */
-        bool is_being_fetched;
-    } locked SL_GUARDED;
-};
-
 struct sli_gcs {
     struct sli_store store;
-    struct sl_buf endpoint; /* "https://storage.googleapis.com" */
-    struct sli_gcs_token token;
+    struct sl_buf endpoint;   /* "https://storage.googleapis.com" */
+    struct sli_bearer bearer; /* unless BACKUP_GCS_USE_AUTH is false */
 };
 static inline struct sli_gcs *sli_gcs_of(struct sl_backend *be)
 {
@@ -41,17 +26,10 @@ static inline struct sli_gcs *sli_gcs_of(struct sl_backend *be)
 
 /* ---- access.c ---- */
 
-void sli_gcs_token_init(struct sli_gcs_token *t);
-void sli_gcs_token_fini(struct sli_gcs_token *t);
-/* Appends "Bearer ..."; nothing when BACKUP_GCS_USE_AUTH is false. *ret_no tells the token, for
- * sli_gcs_token_refuse; *ret_again: the failure may pass. cancel may be NULL. */
-sl_rc sli_gcs_token_add(struct sli_gcs *g, struct sl_cancel *cancel, struct sl_buf *out,
-                        uint64_t *ret_no, bool *ret_again, struct sl_err *err);
-/* The service did not take token `no`: the next call fetches a new one, unless one did. */
-void sli_gcs_token_refuse(struct sli_gcs *g, uint64_t no);
+/* Of sli_bearer; arg is the driver. */
+sl_rc sli_gcs_token_fetch(void *arg, struct sli_token_ask *ask, struct sli_token *ret,
+                          struct sl_err *err);
 sl_rc sli_gcs_probe(struct sl_backend *be, struct sl_err *err);
-/* Object of JSON text, bounded in depth; NULL: it is none. Free by json_decref. */
-json_t *sli_gcs_json(const struct sl_buf *text);
 
 /* ---- driver.c ---- */
 

@@ -26,7 +26,7 @@ static sl_rc read_answer(const struct sli_s3_search *s, struct sl_str text, stru
                              sli_s3_json_text(root, "SessionToken"),
                              sli_s3_json_text(root, "Expiration"), SOURCE, err);
     }
-    sli_s3_json_free(root);
+    sli_json_free(root);
     if (rc == SL_OK && ret->end_ns <= sl_clock_wall_ns(s->s3->store.clock)) {
         rc = SL_FAIL(err, SL_EACCESS,
                      SOURCE ": the keys it gives have expired; log in again where "

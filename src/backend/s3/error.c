@@ -6,8 +6,6 @@
  * Source: "Error responses" of the S3 API reference. Pure but for the clock. */
 #include "backend/s3/s3_int.h"
 
-#define SECOND_NS INT64_C(1000000000)
-
 enum use { FINAL, AGAIN };
 
 /* The sentence begins with action and object; this is what follows. */
@@ -119,16 +117,6 @@ sl_rc sli_s3_fault_read(const struct sl_http_reply *reply, struct sli_s3_fault *
     return SL_OK;
 }
 
-static bool is_one_of(const char *code, const char *const *list)
-{
-    for (; *list != NULL; list++) {
-        if (strcmp(code, *list) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 bool sli_s3_is_key_refused(const struct sli_s3_call *call, const struct sli_s3_fault *fault)
 {
     static const char *const codes[] = {"InvalidAccessKeyId",
@@ -140,28 +128,10 @@ bool sli_s3_is_key_refused(const struct sli_s3_call *call, const struct sli_s3_f
                                         NULL};
     bool is_mute = fault->code[0] == '\0' && strcmp(call->method, "HEAD") == 0;
     bool is_refusal = call->status == 400 || call->status == 401 || call->status == 403;
-    return is_one_of(fault->code, codes) || (is_mute && is_refusal);
+    return sli_is_one_of(sl_str_from(fault->code), codes) || (is_mute && is_refusal);
 }
 
 /* ---- sentences ---- */
-
-/* The store's clock minus ours; 0 when it does not tell. */
-static int64_t skew_of(const struct sli_s3 *s3, const struct sl_http_reply *reply)
-{
-    int64_t theirs = sli_date_parse(sl_http_header_of(reply, "date"));
-    return theirs == INT64_MIN ? 0 : theirs - sl_clock_wall_ns(s3->store.clock);
-}
-
-static void skew_text(const struct sli_s3 *s3, const struct sl_http_reply *reply,
-                      struct sl_buf *out)
-{
-    int64_t skew = skew_of(s3, reply);
-    sl_buf_addf(out,
-                "the clock of this machine is %lld minutes %s the store's; set it right, for "
-                "example by NTP",
-                (long long)((skew < 0 ? -skew : skew) / (60 * SECOND_NS)),
-                skew > 0 ? "behind" : "ahead of");
-}
 
 static void denied_text(const struct sli_s3 *s3, const struct sli_s3_call *call, const char *source,
                         struct sl_buf *out)
@@ -183,7 +153,7 @@ static void keys_text(const struct sli_s3 *s3, const struct sli_s3_call *call,
                       struct sl_buf *out)
 {
     if (strcmp(code, "RequestTimeTooSkewed") == 0) {
-        skew_text(s3, reply, out);
+        sli_skew_add(out, sli_skew_ns(&s3->store, reply), "the store's");
     } else if (strcmp(code, "SignatureDoesNotMatch") == 0) {
         sl_buf_addf(out,
                     "the secret of %s is not that of its key id; check that it was copied whole, "

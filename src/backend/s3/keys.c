@@ -1,13 +1,11 @@
-/* What all places of keys share: taking keys over, asking services, their JSON, token files. */
+/* What all places of keys share: taking keys over, asking services, token files. */
 #include "backend/s3/keys_int.h"
 
 #include "base/crypto.h"
 #include "base/file.h"
-#include "base/json.h"
 
-#define TOKEN_MAX  (64u * 1024)
-#define JSON_DEPTH 4
-#define AHEAD_NS   INT64_C(300000000000) /* keys are renewed five minutes early */
+#define TOKEN_MAX (64u * 1024)
+#define AHEAD_NS  INT64_C(300000000000) /* keys are renewed five minutes early */
 
 void sli_s3_secret_set(struct sl_buf *to, struct sl_str text)
 {
@@ -69,46 +67,8 @@ sl_rc sli_s3_token_read(const char *variable, const char *path, struct sl_buf *o
 
 sl_rc sli_s3_json_read(struct sl_str text, const char *source, json_t **ret, struct sl_err *err)
 {
-    json_error_t why;
-    json_t *root = sl_json_depth(sl_str_bytes(text)) <= JSON_DEPTH
-                       ? json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES, &why)
-                       : NULL;
-    if (!json_is_object(root)) {
-        sli_s3_json_free(root);
-        return SL_FAIL(err, SL_EIO, "%s: the answer is no JSON object", source);
-    }
-    *ret = root;
-    return SL_OK;
-}
-
-static void wipe_texts(json_t *value) /* no deeper than JSON_DEPTH */
-{
-    const char *name;
-    json_t *member;
-    if (json_is_string(value)) {
-        union { /* jansson's own copy, which ends here */
-            const char *given;
-            void *ours;
-        } text = {json_string_value(value)};
-        sl_wipe(text.ours, json_string_length(value));
-    }
-    json_object_foreach(value, name, member)
-    {
-        wipe_texts(member);
-    }
-}
-
-void sli_s3_json_free(json_t *root)
-{
-    wipe_texts(root);
-    json_decref(root);
-}
-
-struct sl_str sli_s3_json_text(const json_t *object, const char *name)
-{
-    const json_t *v = json_object_get(object, name);
-    return json_is_string(v) ? (struct sl_str){json_string_value(v), json_string_length(v)}
-                             : (struct sl_str){NULL, 0};
+    *ret = sli_json_read(sl_str_bytes(text));
+    return *ret != NULL ? SL_OK : SL_FAIL(err, SL_EIO, "%s: the answer is no JSON object", source);
 }
 
 sl_rc sli_s3_keys_json(const struct sli_s3_search *s, struct sl_str text, const char *source,
@@ -119,6 +79,6 @@ sl_rc sli_s3_keys_json(const struct sli_s3_search *s, struct sl_str text, const 
     sl_rc rc = sli_s3_keys_set(
         s, ret, sli_s3_json_text(root, "AccessKeyId"), sli_s3_json_text(root, "SecretAccessKey"),
         sli_s3_json_text(root, "Token"), sli_s3_json_text(root, "Expiration"), source, err);
-    sli_s3_json_free(root);
+    sli_json_free(root);
     return rc;
 }

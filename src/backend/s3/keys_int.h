@@ -5,8 +5,6 @@
 
 #include "backend/s3/s3_int.h"
 
-#include <jansson.h>
-
 struct sli_s3_search {
     struct sli_s3 *s3;
     const struct sl_config *config;
@@ -30,10 +28,12 @@ sl_rc sli_s3_keys_ask(struct sli_s3_search *s, struct sl_http_request *req,
                       struct sl_http_reply *reply, const char *what, struct sl_err *err);
 /* Replaces a text that may be a secret. */
 void sli_s3_secret_set(struct sl_buf *to, struct sl_str text);
-/* An object, free it by sli_s3_json_free, which wipes the texts. SL_EIO: it is none. */
+/* An object, free it by sli_json_free. SL_EIO: it is none. */
 sl_rc sli_s3_json_read(struct sl_str text, const char *source, json_t **ret, struct sl_err *err);
-void sli_s3_json_free(json_t *root);
-struct sl_str sli_s3_json_text(const json_t *object, const char *name); /* empty: there is none */
+static inline struct sl_str sli_s3_json_text(const json_t *object, const char *name)
+{
+    return sl_str_from(sli_json_member(object, name)); /* empty: there is none */
+}
 /* Keys as containers and instances tell them. */
 sl_rc sli_s3_keys_json(const struct sli_s3_search *s, struct sl_str text, const char *source,
                        struct sli_s3_keys *ret, struct sl_err *err);

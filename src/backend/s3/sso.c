@@ -102,7 +102,7 @@ static sl_rc find_token(const struct sli_s3_search *s, const struct login *l, st
     }
     if (rc == SL_OK) {
         rc = read_token(s, l, at, root, out, err);
-        sli_s3_json_free(root);
+        sli_json_free(root);
     }
     sl_wipe(text.ptr, text.len);
     return rc;
@@ -148,7 +148,7 @@ static sl_rc read_answer(const struct sli_s3_search *s, struct sl_str text, stru
                              sli_s3_json_text(keys, "secretAccessKey"),
                              sli_s3_json_text(keys, "sessionToken"), sl_buf_str(&end), SOURCE, err);
     }
-    sli_s3_json_free(root);
+    sli_json_free(root);
     return rc;
 }
 

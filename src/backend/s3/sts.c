@@ -58,8 +58,7 @@ static void sts_url(struct sli_s3_search *s, const struct sli_s3_role *r, const 
 static void form_add(struct sl_buf *out, const char *name, struct sl_str value)
 {
     if (value.len > 0) {
-        sl_buf_addf(out, "&%s=", name);
-        sl_percent_encode(value, out);
+        sli_form_add(out, name, value);
     }
 }
 
