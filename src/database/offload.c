@@ -5,13 +5,15 @@
  * and compare the checksum, then erase the objects and say FROZEN in one commit. Thawing: check the
  * whole file, put the objects back, say HOT or COLD, sync, then remove the file. Either copy is
  * durable before the other goes, and a killed mover starts over at the next start because FREEZING
- * and UNFREEZING are recorded. A move that fails is told and tried again after RETRY_NS. Files of
- * deleted tenants wait in a list for the mover: nobody waits for a store under the schema lock. */
+ * and UNFREEZING are recorded. A move that fails is told and tried again, ever more rarely. Files
+ * of deleted tenants wait in a list for the mover: nobody waits for a store under the schema lock.
+ */
 #include "base/workers.h"
 #include "database/offload_int.h"
 
-#define CHUNK_BYTES (1u << 20) /* of objects put back, a commit */
-#define RETRY_NS    5000000000
+#define CHUNK_BYTES  (1u << 20)   /* of objects put back, a commit */
+#define RETRY_MIN_NS 1000000000   /* after the first failure; doubles with each one after it */
+#define RETRY_MAX_NS 300000000000 /* a store that is back is found within five minutes */
 
 /* A deleted tenant, whose files are to go. */
 struct forgotten {
@@ -245,14 +247,14 @@ static void mover(void *arg)
 {
     struct sl_db *db = arg;
     struct sli_offload *o = db->offload;
-    bool is_good = true;
+    int64_t retry_ns = 0; /* the last round was good */
     for (;;) {
         sl_mutex_lock(&o->mu);
-        while (!o->is_wanted && !o->is_stopping && is_good) {
+        while (!o->is_wanted && !o->is_stopping && retry_ns == 0) {
             sl_cond_wait(&o->wake, &o->mu);
         }
         if (!o->is_wanted && !o->is_stopping) {
-            (void)sl_cond_wait_for(&o->wake, &o->mu, RETRY_NS);
+            (void)sl_cond_wait_for(&o->wake, &o->mu, retry_ns);
         }
         bool stops = o->is_stopping;
         struct forgotten *forgotten = sl_move(&o->forgotten);
@@ -262,7 +264,9 @@ static void mover(void *arg)
         if (stops) {
             return;
         }
-        is_good = move_all(db);
+        int64_t next_ns =
+            SL_MIN(SL_MAX(2 * retry_ns, (int64_t)RETRY_MIN_NS), (int64_t)RETRY_MAX_NS);
+        retry_ns = move_all(db) ? 0 : next_ns;
     }
 }
 
