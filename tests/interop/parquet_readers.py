@@ -1,8 +1,9 @@
 """The Parquet writer against readers that share no code with it.
 
 The rows of every case are made here and handed to pq_cases, which only carries them over. pyarrow,
-DuckDB and polars must return exactly these rows; a checker of our own (a thrift reader written for
-this file, nothing of the writer in it) follows every offset, checksum and index entry.
+DuckDB and polars must return exactly these rows; a checker of our own (tests/lib/parquet_pages.py,
+nothing of the writer in it) follows every offset, checksum and index entry. Flat rows; nested ones are
+nested_readers.py's.
 """
 
 import json
@@ -13,7 +14,6 @@ import struct
 import subprocess
 import sys
 import tempfile
-import zlib
 
 import duckdb
 import polars
@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "lib"))
 from node import check, equal, run  # noqa: E402
+from parquet_pages import Thrift, read_footer, walk_pages  # noqa: E402
 
 MIB = 1 << 20
 PAGE_BYTES, PAGE_ROWS = MIB, 20000
@@ -30,7 +31,7 @@ PAGE_BYTES, PAGE_ROWS = MIB, 20000
 # ---- cases -------------------------------------------------------------------------------------
 def column(name, kind="bytes", optional=True, annotation=None, bounds=False, huffman=False):
     return {"name": name, "type": kind, "optional": optional, "annotation": annotation, "bounds": bounds,
-            "huffman": huffman}
+            "profile": "huffman" if huffman else ""}
 
 
 WEAVIATE = [
@@ -54,7 +55,7 @@ class Case:
         self.group_bytes, self.group_rows, self.ascending, self.kv = group_bytes, group_rows, ascending, kv
         self.folder = tempfile.TemporaryDirectory(prefix="sluice-pq-")
         self.path = os.path.join(self.folder.name, "case.parquet")
-        spec = {"columns": columns, "group_bytes": group_bytes, "group_rows": group_rows, "sorted": ascending,
+        spec = {"nodes": columns, "group_bytes": group_bytes, "group_rows": group_rows, "sorted": ascending,
                 "level": 1, "kv": kv, **more}
         source = os.path.join(self.folder.name, "rows")
         with open(source, "w", encoding="ascii") as out:
@@ -122,60 +123,6 @@ def check_rows(case):
 
 
 # ---- a checker of our own ----------------------------------------------------------------------
-class Thrift:
-    """Compact protocol into dicts by field number. Integers, bytes, lists, structs, booleans."""
-
-    def __init__(self, data, at=0):
-        self.data, self.at = data, at
-
-    def varint(self):
-        value = shift = 0
-        while True:
-            byte = self.data[self.at]
-            self.at += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-    def zigzag(self):
-        value = self.varint()
-        return value >> 1 ^ -(value & 1)
-
-    def value(self, kind):
-        if kind in (1, 2):
-            return kind == 1
-        if kind == 3:
-            self.at += 1
-            return self.data[self.at - 1]
-        if kind in (4, 5, 6):
-            return self.zigzag()
-        if kind == 8:
-            size = self.varint()
-            self.at += size
-            return self.data[self.at - size:self.at]
-        if kind == 9:
-            head = self.data[self.at]
-            self.at += 1
-            count = head >> 4 if head >> 4 != 15 else self.varint()
-            if head & 15 in (1, 2):
-                self.at += count
-                return [b == 1 for b in self.data[self.at - count:self.at]]
-            return [self.value(head & 15) for _ in range(count)]
-        check(kind == 12, f"thrift type {kind} at {self.at}")
-        return self.struct()
-
-    def struct(self):
-        fields, last = {}, 0
-        while True:
-            head = self.data[self.at]
-            self.at += 1
-            if head == 0:
-                return fields
-            last = last + (head >> 4) if head >> 4 else self.zigzag()
-            fields[last] = self.value(head & 15)
-
-
 def bounds_of(kind, values):
     """Smallest and largest of what is there, as the file stores them."""
     known = [v for v in values if v is not None]
@@ -183,24 +130,6 @@ def bounds_of(kind, values):
         return None
     ends = (min(known), max(known))  # Python compares bytes as unsigned, as the format does
     return tuple(struct.pack("<q", v) for v in ends) if kind == "int64" else ends
-
-
-def walk_pages(data, meta):
-    """Pages of a chunk: (offset, stored size with header, rows, payload offset)."""
-    at, end, raw = meta[9], meta[9] + meta[7], 0
-    while at < end:
-        thrift = Thrift(data, at)
-        head = thrift.struct()
-        equal(sorted(head), [1, 2, 3, 4, 5], "page header: no statistics")
-        equal((head[1], head[5][2], head[5][3], head[5][4]), (0, 0, 3, 3), "v1 data page, PLAIN, RLE")
-        payload = data[thrift.at:thrift.at + head[3]]
-        equal(head[4] & 0xFFFFFFFF, zlib.crc32(payload), "page checksum")
-        check(-2**31 <= head[4] < 2**31, "the checksum is a signed 32-bit number")
-        raw += thrift.at - at + head[2]
-        yield at, thrift.at - at + head[3], head[5][1], thrift.at, head[2]
-        at = thrift.at + head[3]
-    equal(at, end, "pages end where the chunk ends")
-    equal(raw, meta[6], "total_uncompressed_size counts headers")
 
 
 def check_chunk(data, case, index, chunk, values):
@@ -256,9 +185,7 @@ def check_layout(case):
     data = pathlib.Path(case.path).read_bytes()
     equal((data[:4], data[-4:]), (b"PAR1", b"PAR1"), "magic")
     size = struct.unpack("<I", data[-8:-4])[0]
-    thrift = Thrift(data, len(data) - 8 - size)
-    footer = thrift.struct()
-    equal(thrift.at, len(data) - 8, "length of the footer")
+    footer = read_footer(data)
     equal(footer[3], len(case.rows), "num_rows")
     equal({k[1].decode(): k[2].decode() for k in footer.get(5, [])}, case.kv, "key-values")
     check(footer[6].startswith(b"sluice version ") and footer[6].endswith(b" (build 0)"), footer[6])
@@ -461,7 +388,7 @@ def test_equal_rows_make_equal_files(bin_dir):
 def test_changed_byte_is_found_by_its_checksum(bin_dir):
     case = Case(bin_dir, WEAVIATE, list(weaviate_rows(3000)), group_rows=1000, ascending=0)
     data = pathlib.Path(case.path).read_bytes()
-    footer = Thrift(data, len(data) - 8 - struct.unpack("<I", data[-8:-4])[0]).struct()
+    footer = read_footer(data)
     rng = random.Random(4)
     for number, chunk in enumerate(c for g in footer[4] for c in g[1]):
         for page, (start, size, _, payload, _) in enumerate(walk_pages(data, chunk[3])):

@@ -2,10 +2,12 @@
  * incompressible rows, then prints how much memory the writer may hold and how much the process
  * held.
  *
- * ROWS is made by parquet_readers.py, so that the truth is not ours. Its first line is a JSON
- * object with the writer's options; each further line is one row, a JSON array of null, a number,
- * or the value's bytes in hexadecimal. The program only carries values over: nothing is computed
- * here. */
+ * ROWS is made by parquet_readers.py or nested_readers.py, so that the truth is not ours. Its first
+ * line is a JSON object with the nodes of the schema and the writer's options; each further line is
+ * one row, a JSON array with a value for each leaf: null, true, false, a whole number, or bytes in
+ * hexadecimal. Of a leaf that may repeat or lies in a group it is the array of its entries instead,
+ * [repetition level, definition level] without a value, with it behind them otherwise. The program
+ * only carries values over: nothing is computed here. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +17,7 @@
 #include "base/str.h"
 #include "parquet/parquet.h"
 
-#define COLUMNS_MAX 16
+#define NODES_MAX 96
 
 struct file_sink {
     struct sl_sink base;
@@ -50,7 +52,8 @@ static const struct sl_sink_ops file_ops = {
 
 struct spec {
     json_t *json;
-    struct sl_pq_node columns[COLUMNS_MAX];
+    struct sl_pq_node nodes[NODES_MAX];
+    enum sl_pq_type leaves[NODES_MAX]; /* types of the columns */
     struct sl_pq_opts opts;
 };
 
@@ -66,34 +69,58 @@ static const char *text_of(json_t *j, const char *key)
     return text == NULL ? "" : text;
 }
 
+/* The place of a text in a list that ends with NULL; 0 when it is not there. */
+static int place_of(const char *const *list, const char *text)
+{
+    for (int i = 0; list[i] != NULL; i++) {
+        if (strcmp(list[i], text) == 0) {
+            return i;
+        }
+    }
+    return 0;
+}
+
+static struct sl_pq_node read_node(json_t *n)
+{
+    /* In the order of their enums. */
+    static const char *const types[] = {"group",  "boolean", "int64", "float",
+                                        "double", "bytes",   "fixed", NULL};
+    static const char *const annotations[] = {"", "string", "int64", "json", "list", NULL};
+    static const char *const profiles[] = {"", "huffman", "split", NULL};
+    return (struct sl_pq_node){
+        .name = text_of(n, "name"),
+        .type = (enum sl_pq_type)place_of(types, text_of(n, "type")),
+        .repetition = json_is_true(json_object_get(n, "repeated"))   ? SL_PQ_REPEATED
+                      : json_is_true(json_object_get(n, "optional")) ? SL_PQ_OPTIONAL
+                                                                     : SL_PQ_REQUIRED,
+        .annotation = (enum sl_pq_annotation)place_of(annotations, text_of(n, "annotation")),
+        .stats = json_is_true(json_object_get(n, "bounds")) ? SL_PQ_STATS_FULL : SL_PQ_STATS_NULLS,
+        .profile = (enum sl_pq_codec_profile)place_of(profiles, text_of(n, "profile")),
+        .child_count = (uint32_t)json_integer_value(json_object_get(n, "children")),
+        .type_len = (uint32_t)json_integer_value(json_object_get(n, "len"))};
+}
+
 static bool read_spec(const char *line, struct spec *spec)
 {
+    static const char *const codecs[] = {"zstd", "snappy", "lz4_raw", "none", NULL};
     spec->json = json_loads(line, 0, NULL);
-    json_t *columns = json_object_get(spec->json, "columns");
-    size_t i = 0;
-    json_t *c = NULL;
-    if (json_array_size(columns) == 0 || json_array_size(columns) > COLUMNS_MAX) {
+    json_t *nodes = json_object_get(spec->json, "nodes");
+    size_t i = 0, leaves = 0;
+    json_t *n = NULL;
+    if (json_array_size(nodes) == 0 || json_array_size(nodes) > NODES_MAX) {
         return false;
     }
-    json_array_foreach(columns, i, c)
+    json_array_foreach(nodes, i, n)
     {
-        const char *annotation = text_of(c, "annotation");
-        spec->columns[i] = (struct sl_pq_node){
-            .name = text_of(c, "name"),
-            .type = strcmp(text_of(c, "type"), "int64") == 0 ? SL_PQ_INT64 : SL_PQ_BYTE_ARRAY,
-            .repetition = json_is_true(json_object_get(c, "optional")),
-            .annotation = strcmp(annotation, "string") == 0  ? SL_PQ_STRING
-                          : strcmp(annotation, "int64") == 0 ? SL_PQ_INT_64
-                          : strcmp(annotation, "json") == 0  ? SL_PQ_JSON
-                                                             : SL_PQ_NONE,
-            .stats =
-                json_is_true(json_object_get(c, "bounds")) ? SL_PQ_STATS_FULL : SL_PQ_STATS_NULLS,
-            .profile =
-                json_is_true(json_object_get(c, "huffman")) ? SL_PQ_ZSTD_HUFFMAN : SL_PQ_ZSTD};
+        spec->nodes[i] = read_node(n);
+        if (spec->nodes[i].type != SL_PQ_GROUP) {
+            spec->leaves[leaves++] = spec->nodes[i].type;
+        }
     }
     spec->opts = (struct sl_pq_opts){
-        .nodes = spec->columns,
-        .node_count = (uint32_t)json_array_size(columns),
+        .nodes = spec->nodes,
+        .node_count = (uint32_t)json_array_size(nodes),
+        .compression = (enum sl_pq_compression)place_of(codecs, text_of(spec->json, "codec")),
         .zstd_level = (int)json_integer_value(json_object_get(spec->json, "level")),
         .is_huffman_off = json_is_true(json_object_get(spec->json, "huffman_off")),
         .group_bytes = (uint64_t)json_integer_value(json_object_get(spec->json, "group_bytes")),
@@ -102,31 +129,68 @@ static bool read_spec(const char *line, struct spec *spec)
     return true;
 }
 
+static bool put_value(struct sl_pq_writer *w, uint32_t col, enum sl_pq_type type, json_t *v,
+                      struct sl_buf *bytes)
+{
+    struct sl_str hex = {json_string_value(v), json_string_length(v)};
+    double number = 0;
+    sl_buf_clear(bytes);
+    if (json_is_null(v)) {
+        sl_pq_put_null(w, col);
+    } else if (json_is_boolean(v)) {
+        sl_pq_put_bool(w, col, json_is_true(v));
+    } else if (json_is_integer(v)) {
+        sl_pq_put_i64(w, col, json_integer_value(v));
+    } else if (!json_is_string(v) || !sl_hex_parse(hex, bytes)) {
+        return false;
+    } else if (type == SL_PQ_DOUBLE && bytes->len == sizeof(number)) {
+        memcpy(&number, bytes->ptr, sizeof(number));
+        sl_pq_put_f64(w, col, number);
+    } else if (type == SL_PQ_FLOAT || type == SL_PQ_FIXED) {
+        sl_pq_put_array(w, col, sl_buf_view(bytes));
+    } else {
+        sl_pq_put_bytes(w, col, sl_buf_view(bytes));
+    }
+    return true;
+}
+
+static bool put_entry(struct sl_pq_writer *w, uint32_t col, enum sl_pq_type type, json_t *entry,
+                      struct sl_buf *bytes)
+{
+    uint32_t rep = (uint32_t)json_integer_value(json_array_get(entry, 0));
+    json_t *v = json_array_get(entry, 2);
+    if (rep > 0) {
+        sl_pq_repeat(w, col, rep);
+    }
+    if (v == NULL) {
+        sl_pq_put_absent(w, col, (uint32_t)json_integer_value(json_array_get(entry, 1)));
+        return true;
+    }
+    return put_value(w, col, type, v, bytes);
+}
+
 static sl_rc put_row(struct sl_pq_writer *w, const struct spec *spec, const char *line,
                      struct sl_buf *bytes, struct sl_err *err)
 {
-    json_error_t why;
-    json_t *row = json_loads(line, 0, &why);
-    if (json_array_size(row) != spec->opts.node_count) {
-        return SL_FAIL(err, SL_EINVAL, "row %llu: %s", (unsigned long long)sl_pq_writer_rows(w),
-                       why.text);
-    }
-    for (uint32_t i = 0; i < spec->opts.node_count; i++) {
-        json_t *v = json_array_get(row, i);
-        struct sl_str hex = {json_string_value(v), json_string_length(v)};
-        sl_buf_clear(bytes);
-        if (json_is_null(v)) {
-            sl_pq_put_null(w, i);
-        } else if (json_is_integer(v)) {
-            sl_pq_put_i64(w, i, json_integer_value(v));
-        } else if (json_is_string(v) && sl_hex_parse(hex, bytes)) {
-            sl_pq_put_bytes(w, i, sl_buf_view(bytes));
-        } else {
-            json_decref(row);
-            return SL_FAIL(err, SL_EINVAL, "neither null, a number nor hexadecimal digits");
+    json_t *row = json_loads(line, 0, NULL);
+    bool is_good = json_array_size(row) == sl_pq_column_count(&spec->opts);
+    for (uint32_t i = 0; is_good && i < json_array_size(row); i++) {
+        json_t *v = json_array_get(row, i), *entry = NULL;
+        size_t n = 0;
+        if (!json_is_array(v)) {
+            is_good = put_value(w, i, spec->leaves[i], v, bytes);
+            continue;
+        }
+        json_array_foreach(v, n, entry)
+        {
+            is_good = is_good && put_entry(w, i, spec->leaves[i], entry, bytes);
         }
     }
     json_decref(row);
+    if (!is_good) {
+        return SL_FAIL(err, SL_EINVAL, "row %llu is no row",
+                       (unsigned long long)sl_pq_writer_rows(w));
+    }
     return sl_pq_row_end(w, err);
 }
 
@@ -196,7 +260,7 @@ static unsigned long long peak_kib(void)
 }
 
 static const char noise_spec[] =
-    "{\"columns\": [{\"name\": \"v\", \"type\": \"bytes\", \"huffman\": true}], \"level\": 1,"
+    "{\"nodes\": [{\"name\": \"v\", \"type\": \"bytes\", \"profile\": \"huffman\"}], \"level\": 1,"
     " \"group_bytes\": 67108864, \"group_rows\": 122880, \"sorted\": -1}";
 
 static int write_file(struct spec *spec, FILE *rows, uint64_t noise_mib, const char *path)
