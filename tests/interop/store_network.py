@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 import stores  # noqa: E402
 from backend_tool import Tool  # noqa: E402
 from http_proxy import HttpProxy  # noqa: E402
-from node import Failed, Node, check, equal, run  # noqa: E402
+from node import Node, NotHere, check, equal, run  # noqa: E402
 from stores import NAME  # noqa: E402
 
 STORES = {"s3": stores.versitygw, "gcs": stores.fake_gcs, "azure": stores.azurite}
@@ -235,8 +235,7 @@ def test_exports_over_ipv6(bin_dir):
     try:
         stores.free_ports(1, "::1")
     except OSError as error:
-        raise Failed("this machine has no ::1, so exports over IPv6 are NOT tested; for a container: "
-                     f"--sysctl net.ipv6.conf.all.disable_ipv6=0 ({error})") from error
+        raise NotHere("this machine has no ::1; for a container: --sysctl net.ipv6.conf.all.disable_ipv6=0") from error
     for kind, begin in STORES.items():
         for is_tls in (False, True):
             with begin(is_tls=is_tls, host="::1") as store:
