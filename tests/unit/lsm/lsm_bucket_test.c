@@ -566,7 +566,7 @@ static void every_failure_of_memory_or_file_is_passed_on(void **state)
     mem_fini(&out);
     files_fini(&f);
 #else
-    skip(); /* the fault points are not in this build */
+    fail_msg("no fault points in this build: meson setup -Dfaults=true");
 #endif
 }
 
