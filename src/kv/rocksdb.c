@@ -1,4 +1,4 @@
-/* kv over RocksDB: the real store, and the only home of its C API.
+/* kv over RocksDB: the real store. With rocksdb_split.c the only home of its C API.
  *
  * One database, one column family. A commit is a write without sync, so that it is visible at once;
  * durability is bought separately by sl_kv_sync, where one caller syncs the log for everybody who
@@ -11,11 +11,9 @@
  * rest. Index and filter blocks live in the cache, the number of open tables is bounded and a view
  * replays at most FREEZE_LOG_BYTES of log, so memory does not grow with the data.
  *
- * RocksDB reports failures as text only; rocks_fail turns them into codes and sentences.
+ * RocksDB reports failures as text only; sli_rocks_fail turns them into codes and sentences.
  * Locks: sync_mu is a leaf; freeze_mu is held over a whole freeze. @threads any. */
-#include "kv/kv.h"
-
-#include <rocksdb/c.h>
+#include "kv/rocksdb_int.h"
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -49,10 +47,6 @@
  * Never flushing took 340 ms with 16 MiB of log; always flushing would leave one small table per
  * export. Writers go on meanwhile. */
 #define FREEZE_LOG_BYTES (1ull << 20)
-
-/* split walks the keys instead of asking for sizes when the memtables, which sizes do not cover,
- * are more than this share of the span. */
-#define SPLIT_WALK_FACTOR 2
 
 struct rocks_kv {
     struct sl_kv kv;
@@ -105,8 +99,7 @@ static bool text_has(const char *text, const char *part)
     return strstr(text, part) != NULL;
 }
 
-/* Takes `text` (RocksDB's), which it frees. `what` completes "cannot ...". */
-static sl_rc rocks_fail(const char *path, const char *what, char *text, struct sl_err *err)
+sl_rc sli_rocks_fail(const char *path, const char *what, char *text, struct sl_err *err)
 {
     sl_rc rc;
     if (text_has(text, "No space left") || text_has(text, "Disk quota exceeded")) {
@@ -150,7 +143,7 @@ static sl_rc rocks_get(struct sl_kv *kv, struct sl_kv_view *v, struct sl_bytes k
     rocksdb_pinnableslice_t *slice =
         rocksdb_get_pinned(db_of(r, v), r->get_options, (const char *)key.ptr, key.len, &text);
     if (text != NULL) {
-        return rocks_fail(r->path, "read", text, err);
+        return sli_rocks_fail(r->path, "read", text, err);
     }
     if (slice == NULL) {
         return SL_ENOTFOUND;
@@ -201,7 +194,7 @@ static sl_rc rocks_commit(struct sl_kv *kv, const struct sl_kv_batch *batch, str
     char *text = NULL;
     rocksdb_write(r->db, r->write_options, wb, &text);
     rocksdb_writebatch_destroy(wb);
-    return text == NULL ? SL_OK : rocks_fail(r->path, "write", text, err);
+    return text == NULL ? SL_OK : sli_rocks_fail(r->path, "write", text, err);
 }
 
 /* One sync for all tickets drawn so far: an empty write with sync set, which flushes every log file
@@ -224,7 +217,7 @@ static sl_rc sync_lead(struct rocks_kv *r, bool must_rewrite, struct sl_err *err
     }
     sl_stat_add(SL_STAT_SYNCS, 1);
     sl_stat_add(SL_STAT_STORE_SYNC_NS, (uint64_t)(sl_clock_mono_ns(sl_clock_real()) - begun));
-    return text == NULL ? SL_OK : rocks_fail(r->path, "make writes durable", text, err);
+    return text == NULL ? SL_OK : sli_rocks_fail(r->path, "make writes durable", text, err);
 }
 
 static sl_rc rocks_sync(struct sl_kv *kv, struct sl_err *err)
@@ -272,7 +265,7 @@ static sl_rc rocks_next(struct sl_kv_iter *iter, struct sl_bytes *ret_key,
     if (!it->is_moved) {
         char *text = NULL;
         rocksdb_iter_get_error(it->iter, &text);
-        return text == NULL ? SL_END : rocks_fail(it->r->path, "read", text, err);
+        return text == NULL ? SL_END : sli_rocks_fail(it->r->path, "read", text, err);
     }
     size_t key_len;
     size_t value_len;
@@ -323,148 +316,15 @@ static sl_rc rocks_scan(struct sl_kv *kv, struct sl_kv_view *v, struct sl_kv_spa
 
 /* ---- split ---- */
 
-struct measure {
-    const struct rocks_kv *r;
-    rocksdb_t *db;
-};
-
-/* Bytes of tables in [lo, hi); the memtables are not in it. */
-static sl_rc size_between(void *arg, struct sl_bytes lo, struct sl_bytes hi, uint64_t *ret,
-                          struct sl_err *err)
-{
-    const struct measure *m = arg;
-    const char *lo_ptr = (const char *)lo.ptr;
-    const char *hi_ptr = (const char *)hi.ptr;
-    char *text = NULL;
-    rocksdb_approximate_sizes(m->db, 1, &lo_ptr, &lo.len, &hi_ptr, &hi.len, ret, &text);
-    return text == NULL ? SL_OK : rocks_fail(m->r->path, "measure", text, err);
-}
-
-/* What split collects: keys that exist in the span, ascending. */
-struct cuts {
-    struct sl_buf *out;
-    struct sl_buf first, last; /* of the span */
-    struct sl_buf newest;      /* the key added last; first before that */
-    uint32_t count, count_max;
-};
-
-static void cuts_fini(struct cuts *c)
-{
-    sl_buf_fini(&c->first);
-    sl_buf_fini(&c->last);
-    sl_buf_fini(&c->newest);
-}
-
-static void cut_add(struct cuts *c, struct sl_bytes key)
-{
-    if (sl_bytes_cmp(key, sl_buf_view(&c->newest)) > 0) {
-        sli_kv_split_add(c->out, key);
-        sl_buf_clear(&c->newest);
-        sl_buf_add(&c->newest, key);
-        c->count++;
-    }
-}
-
-static struct sl_bytes iter_key(const rocksdb_iterator_t *iter)
-{
-    size_t len;
-    const char *key = rocksdb_iter_key(iter, &len);
-    return SL_BYTES(key, len);
-}
-
-static sl_rc split_by_size(struct measure *m, rocksdb_iterator_t *iter, uint64_t total,
-                           struct cuts *c, struct sl_err *err)
-{
-    struct sli_kv_line line = sli_kv_line_make(sl_buf_view(&c->first), sl_buf_view(&c->last));
-    uint64_t part = total / (c->count_max + 1ull);
-    unsigned __int128 at = line.from;
-    for (uint32_t i = 1; i <= c->count_max; i++) {
-        /* A 32nd of a part is about as even as blocks allow for parts of half a megabyte. */
-        SL_TRY(sli_kv_line_cut(&line, at, part * i, part / 32, size_between, m, &at, err));
-        struct sli_kv_line_key key;
-        sli_kv_line_key(&line, at, &key);
-        rocksdb_iter_seek(iter, (const char *)key.bytes, key.len);
-        if (!rocksdb_iter_valid(iter)) {
-            break;
-        }
-        cut_add(c, iter_key(iter));
-    }
-    return SL_OK;
-}
-
-/* Reads the span twice: to know its bytes, then to cut them. Only for spans about as small as the
- * memtables, so the cost is bounded by memory_bytes. */
-static void split_by_walk(rocksdb_iterator_t *iter, struct cuts *c)
-{
-    uint64_t total = 0;
-    for (int pass = 0; pass < 2; pass++) {
-        uint64_t before = 0;
-        uint64_t cut_no = 1;
-        rocksdb_iter_seek(iter, (const char *)c->first.ptr, c->first.len);
-        for (; rocksdb_iter_valid(iter) && cut_no <= c->count_max; rocksdb_iter_next(iter)) {
-            if (pass == 1 && before >= total * cut_no / (c->count_max + 1ull)) {
-                cut_add(c, iter_key(iter));
-                cut_no++;
-            }
-            size_t value_len;
-            (void)rocksdb_iter_value(iter, &value_len);
-            before += iter_key(iter).len + value_len;
-        }
-        total = pass == 0 ? before : total;
-    }
-}
-
-static sl_rc split_iter(struct measure *m, rocksdb_iterator_t *iter, struct sl_bytes lo,
-                        struct cuts *c, struct sl_err *err)
-{
-    rocksdb_iter_seek_to_last(iter); /* the last below the upper bound of the iterator */
-    if (rocksdb_iter_valid(iter)) {
-        sl_buf_add(&c->last, iter_key(iter));
-    }
-    rocksdb_iter_seek(iter, (const char *)lo.ptr, lo.len);
-    if (rocksdb_iter_valid(iter)) {
-        sl_buf_add(&c->first, iter_key(iter));
-        sl_buf_add(&c->newest, iter_key(iter));
-    }
-    SL_TRY(sl_buf_done(&c->last, err));
-    SL_TRY(sl_buf_done(&c->first, err));
-    SL_TRY(sl_buf_done(&c->newest, err));
-    if (c->first.len == 0 || sl_bytes_cmp(sl_buf_view(&c->first), sl_buf_view(&c->last)) >= 0) {
-        return SL_OK; /* none or one key: nothing to cut */
-    }
-    uint64_t total = 0;
-    SL_TRY(size_between(m, sl_buf_view(&c->first), sl_buf_view(&c->last), &total, err));
-    uint64_t memtable_bytes = 0;
-    if (rocksdb_property_int(m->db, "rocksdb.cur-size-all-mem-tables", &memtable_bytes) != 0) {
-        memtable_bytes = 0;
-    }
-    if (total < SPLIT_WALK_FACTOR * memtable_bytes) {
-        split_by_walk(iter, c);
-        return SL_OK;
-    }
-    return split_by_size(m, iter, total, c, err);
-}
-
 static sl_rc rocks_split(struct sl_kv *kv, struct sl_kv_view *v, struct sl_kv_span span,
                          uint32_t key_max, struct sl_buf *out, uint32_t *ret_count,
                          struct sl_err *err)
 {
-    struct rocks_kv *r = rocks_of(kv);
+    const struct rocks_kv *r = rocks_of(kv);
     SL_AUTO_PTR(sl_kv_iter) it = NULL;
     SL_TRY(rocks_scan(kv, v, span, true, &it, err));
     rocksdb_iterator_t *iter = SL_CONTAINER_OF(it, struct rocks_iter, it)->iter;
-    struct measure m = {.r = r, .db = db_of(r, v)};
-    SL_AUTO(cuts) c = {.out = out, .count_max = key_max};
-    SL_TRY(split_iter(&m, iter, span.lo, &c, err));
-    char *text = NULL;
-    rocksdb_iter_get_error(iter, &text);
-    if (text != NULL) {
-        return rocks_fail(r->path, "read", text, err);
-    }
-    SL_TRY(sl_buf_done(&c.newest, err));
-    SL_TRY(sl_buf_done(out, err));
-    *ret_count = c.count;
-    return SL_OK;
+    return sli_rocks_split(db_of(r, v), r->path, iter, span.lo, key_max, out, ret_count, err);
 }
 
 /* ---- frozen views ---- */
@@ -474,7 +334,7 @@ static rocksdb_t *open_for_reading(const struct rocks_kv *r, const char *path, s
 {
     char *text = NULL;
     rocksdb_t *db = rocksdb_open_for_read_only(r->options, path, 0, &text);
-    *ret_rc = text == NULL ? SL_OK : rocks_fail(path, "open", text, err);
+    *ret_rc = text == NULL ? SL_OK : sli_rocks_fail(path, "open", text, err);
     return db;
 }
 
@@ -521,7 +381,7 @@ static sl_rc checkpoint_make(const struct rocks_kv *r, const char *path, struct 
         rocksdb_checkpoint_create(checkpoint, path, FREEZE_LOG_BYTES, &text);
         rocksdb_checkpoint_object_destroy(checkpoint);
     }
-    return text == NULL ? SL_OK : rocks_fail(r->path, "freeze", text, err);
+    return text == NULL ? SL_OK : sli_rocks_fail(r->path, "freeze", text, err);
 }
 
 static sl_rc freeze_alone(const struct rocks_kv *r, struct sl_kv_view *v, struct sl_err *err)
@@ -753,7 +613,7 @@ static sl_rc database_open(struct rocks_kv *r, struct sl_err *err)
     }
     char *text = NULL;
     r->db = rocksdb_open(r->options, r->path, &text);
-    return text == NULL ? SL_OK : rocks_fail(r->path, "open", text, err);
+    return text == NULL ? SL_OK : sli_rocks_fail(r->path, "open", text, err);
 }
 
 sl_rc sl_kv_rocksdb_open(const char *path, const struct sl_kv_rocksdb_opts *opts,
