@@ -1,8 +1,8 @@
 /* Inside of the export engine: the job and the steps that share it.
  *
  * A job is made by scheduler.c, planned by plan.c, run by runner.c (one conductor thread and P
- * range workers), told by progress.c, recorded by metadata.c and journal.c. Fields are grouped by
- * who may touch them. */
+ * range workers), found by lookup.c, told by progress.c, recorded by metadata.c and journal.c.
+ * Fields are grouped by who may touch them. */
 #ifndef SL_EXPORT_EXPORT_INT_H
 #define SL_EXPORT_EXPORT_INT_H
 
@@ -222,9 +222,23 @@ sl_rc sli_recover(struct sl_exports *ex, struct sl_err *err);
 
 /* scheduler.c: one line per export that a killed process left; err NULL: it is ended now. */
 void sli_log_recovery(struct sl_str id, const struct sl_err *err, sl_rc rc);
+sl_rc sli_enabled_check(const struct sl_export_settings *settings, struct sl_err *err);
+sl_rc sli_id_check(struct sl_str id, struct sl_err *err);
+/* lookup.c: the reply from the record on the backend of an export this process does not hold: where
+ * the journal says it wrote, else where exports are written now. */
+sl_rc sli_stored_read(struct sl_exports *ex, const struct sl_export_settings *settings,
+                      struct sl_str backend, struct sl_str id, bool is_listing, struct sl_buf *out,
+                      struct sl_err *err);
 
-void sli_job_free(struct sli_job *job);
+/* job.c: with one reference, the caller's; the last one given back frees. */
 struct sli_job *sli_job_new(struct sl_exports *ex);
+void sli_job_free(struct sli_job *job);
+#define SLI_RECENT_MAX 16 /* jobs in the list; each may hold 10^4 shards */
+/* Puts the job in front of the list, which takes a reference. */
+void sli_job_add(struct sl_exports *ex, struct sli_job *job);
+/* The job of that id with a reference; NULL: not in the list. */
+struct sli_job *sli_job_take(struct sl_exports *ex, struct sl_str id);
+void sli_job_give(struct sli_job *job);
 /* First failure wins; stops the ranges. shard UINT32_MAX: not of one shard. */
 void sli_job_fail(struct sli_job *job, uint32_t shard_idx, const struct sl_err *err, sl_rc rc);
 /* A step the table does not allow is a mistake of ours. */

@@ -1,4 +1,4 @@
-/* The job: states, birth, first failure, end of life.
+/* The job: states, birth, the list of those that are kept, first failure, end of life.
  *
  *   state         meaning                              may become
  *   STARTED       accepted, instant fixed, planned     TRANSFERRING FAILED CANCELED
@@ -8,7 +8,11 @@
  *   FAILED        first failure in `error`             -
  *   CANCELED      wanted by the user; sticky           -
  *
- * Nobody is told an end before is_done, and no step follows it. */
+ * Nobody is told an end before is_done, and no step follows it.
+ *
+ * A job is in the list from its claim on; ended jobs stay for cheap polls until SLI_RECENT_MAX
+ * newer ones ended, then the record on the backend answers. References keep a job alive while a
+ * request looks at it. */
 #include "export/export_int.h"
 
 #include "base/str.h"
@@ -74,6 +78,55 @@ void sli_job_free(struct sli_job *job)
     sl_mutex_fini(&job->mu);
     sl_arena_fini(&job->arena);
     sl_free(job);
+}
+
+struct sli_job *sli_job_take(struct sl_exports *ex, struct sl_str id)
+{
+    sl_mutex_lock(&ex->mu);
+    struct sli_job *job = ex->jobs;
+    while (job != NULL && !sl_str_eq(job->id, id)) {
+        job = job->next;
+    }
+    if (job != NULL) {
+        job->refs++;
+    }
+    sl_mutex_unlock(&ex->mu);
+    return job;
+}
+
+void sli_job_give(struct sli_job *job)
+{
+    sl_mutex_lock(&job->ex->mu);
+    bool is_last = --job->refs == 0;
+    sl_mutex_unlock(&job->ex->mu);
+    if (is_last) {
+        sli_job_free(job);
+    }
+}
+
+/* The oldest one goes out; that ended long ago, since one runs at a time. It is freed outside the
+ * lock. */
+void sli_job_add(struct sl_exports *ex, struct sli_job *job)
+{
+    struct sli_job *old = NULL;
+    sl_mutex_lock(&ex->mu);
+    job->refs++;
+    job->next = ex->jobs;
+    ex->jobs = job;
+    ex->job_count++;
+    if (ex->job_count > SLI_RECENT_MAX) {
+        struct sli_job **link = &ex->jobs;
+        while ((*link)->next != NULL) {
+            link = &(*link)->next;
+        }
+        old = *link;
+        *link = NULL;
+        ex->job_count--;
+    }
+    sl_mutex_unlock(&ex->mu);
+    if (old != NULL) {
+        sli_job_give(old);
+    }
 }
 
 static void set_error_locked(struct sli_job *job, uint32_t shard_idx, const char *text, sl_rc rc)
