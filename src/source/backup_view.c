@@ -1,9 +1,5 @@
-/* A backup as shards and files; see weaviate.h.
- *
- * The descriptors name the files of each shard and the chunks they may lie in. When a shard's turn
- * comes, its chunks are gone through in order until all its data files have been found, whole or in
- * parts; a file is then a blob over places in chunks (or in what was unpacked of them). Sizes of
- * files inside packed chunks are known only then, so what counts in a bucket is decided there.
+/* A backup as shards and the chunks they may lie in; see weaviate.h. What becomes of one shard when
+ * its turn comes is in backup_shard.c.
  *
  * The same shard on several nodes (replicas) is read once, from the first node by name that has
  * data of it: one replica is one state the server could have answered from, a mixture is not. */
@@ -11,9 +7,7 @@
 
 #include "base/num.h"
 #include "base/workers.h"
-#include "source/backup.h"
-#include "source/chunk.h"
-#include "source/source_int.h"
+#include "source/backup_shard.h"
 #include "source/unpack.h"
 
 #define BYTES_OF_OBJECT 1024 /* guessed size of an object in a bucket that is packed */
@@ -21,28 +15,6 @@
 #define PACKED_FOUR     4    /* for the room needed, where the descriptor does not tell: text */
 #define WORKERS_MAX     256
 
-/* A file of the bucket that may hold objects. */
-struct file {
-    struct sl_str path; /* as in the archive */
-    struct sl_str name; /* its last part */
-    uint64_t size;      /* 0 unknown until found */
-    uint32_t until;     /* it lies in the chunks before this one only; 0 unknown */
-    /* while the shard is open: */
-    struct sl_extent *extents;
-    uint32_t extent_count, extent_cap;
-    uint64_t found;    /* bytes */
-    const char *where; /* path of the first chunk with bytes of it */
-    bool is_whole;
-};
-struct shard {
-    const struct sli_desc_shard *desc;
-    struct file *files;
-    uint32_t file_count;
-    struct sli_chunk **chunks; /* those of base backups first */
-    uint32_t chunk_count, chunk_cap;
-    bool *used; /* while open: which of them are in use */
-    bool is_planned;
-};
 struct view {
     struct sli_view view;
     struct sli_backup backup;
@@ -60,75 +32,6 @@ struct view {
 static struct view *view_of(struct sli_view *v)
 {
     return SL_CONTAINER_OF(v, struct view, view);
-}
-
-/* ---- files of a shard ---- */
-
-static struct sl_str last_part(struct sl_str path)
-{
-    const char *slash = memrchr(path.ptr, '/', path.len);
-    size_t skip = slash == NULL ? 0 : (size_t)(slash + 1 - path.ptr);
-    return (struct sl_str){path.ptr + skip, path.len - skip};
-}
-
-static const struct sli_desc_big *find_big(const struct sli_desc_shard *d, struct sl_str path)
-{
-    for (uint32_t i = 0; i < d->big_count; i++) {
-        if (sl_str_eq(d->bigs[i].file, path)) {
-            return &d->bigs[i];
-        }
-    }
-    return NULL;
-}
-
-/* Names to decide over. What is not known is taken for not empty: open looks again. */
-static void add_name(struct sli_shard *s, struct shard *own, struct sl_str path, uint64_t size)
-{
-    struct sl_str name = last_part(path);
-    for (uint32_t i = 0; i < s->pub.file_count; i++) {
-        if (sl_str_eq(s->pub.files[i].name, name)) {
-            return; /* listed twice, as stored here and in a base */
-        }
-    }
-    s->pub.files[s->pub.file_count++] =
-        (struct sl_bucket_file){.name = name, .size = SL_MAX(size, (uint64_t)1)};
-    if (sli_is_data_path(path)) {
-        own->files[own->file_count++] = (struct file){.path = path, .name = name, .size = size};
-    }
-}
-
-static struct file *file_named(struct shard *own, struct sl_str name)
-{
-    for (uint32_t i = 0; i < own->file_count; i++) {
-        if (sl_str_eq(own->files[i].name, name)) {
-            return &own->files[i];
-        }
-    }
-    return NULL;
-}
-
-static sl_rc take_files(struct view *v, struct sli_shard *s, struct shard *own, struct sl_err *err)
-{
-    const struct sli_desc_shard *d = own->desc;
-    size_t room = (size_t)d->file_count + d->big_count + 1;
-    s->pub.files = sl_arena_array(&v->view.arena, struct sl_bucket_file, room);
-    own->files = sl_arena_array(&v->view.arena, struct file, room);
-    if (s->pub.files == NULL || own->files == NULL) {
-        return SL_NOMEM(err);
-    }
-    for (uint32_t i = 0; i < d->file_count; i++) {
-        const struct sli_desc_big *big = find_big(d, d->files[i]);
-        add_name(s, own, d->files[i], big == NULL ? 0 : big->size);
-    }
-    for (uint32_t i = 0; i < d->big_count; i++) {
-        add_name(s, own, d->bigs[i].file, d->bigs[i].size);
-    }
-    SL_TRY(sl_fileset_decide(s->pub.files, s->pub.file_count, &v->view.arena, err));
-    for (uint32_t i = 0; i < s->pub.file_count; i++) {
-        const struct file *f = file_named(own, s->pub.files[i].name);
-        s->pub.files[i].size = f == NULL ? 0 : f->size;
-    }
-    return SL_OK;
 }
 
 /* ---- chunks of a shard ---- */
@@ -170,7 +73,7 @@ static sl_rc new_chunk(struct view *v, struct sl_str path, uint32_t shard_count,
     return SL_OK;
 }
 
-static sl_rc append_chunk(struct view *v, struct shard *own, struct sli_chunk *chunk,
+static sl_rc append_chunk(struct view *v, struct sli_backup_shard *own, struct sli_chunk *chunk,
                           struct sl_err *err)
 {
     struct sli_chunk **grown =
@@ -184,7 +87,7 @@ static sl_rc append_chunk(struct view *v, struct shard *own, struct sli_chunk *c
 }
 
 /* Chunks of base backups: "<parent>/<base>/<node>/<key>". */
-static sl_rc take_base_chunks(struct view *v, struct sl_str node, struct shard *own,
+static sl_rc take_base_chunks(struct view *v, struct sl_str node, struct sli_backup_shard *own,
                               struct sl_err *err)
 {
     for (uint32_t i = 0; i < own->desc->big_count; i++) {
@@ -210,7 +113,8 @@ static sl_rc take_base_chunks(struct view *v, struct sl_str node, struct shard *
     return SL_OK;
 }
 
-static sl_rc check_bases(const struct view *v, const struct shard *own, struct sl_err *err)
+static sl_rc check_bases(const struct view *v, const struct sli_backup_shard *own,
+                         struct sl_err *err)
 {
     for (uint32_t i = 0; i < own->desc->big_count; i++) {
         struct sl_str base = own->desc->bigs[i].base;
@@ -323,12 +227,12 @@ static sl_rc tell_left_out(struct view *v, const struct sl_schema_shard *from, s
 static sl_rc take_shard(struct view *v, uint32_t node, const struct sli_desc_shard *desc,
                         struct sli_shard *s, struct sl_err *err)
 {
-    struct shard *own = sl_arena_alloc(&v->view.arena, sizeof(*own));
+    struct sli_backup_shard *own = sl_arena_alloc(&v->view.arena, sizeof(*own));
     if (own == NULL) {
         return SL_NOMEM(err);
     }
     own->desc = desc;
-    SL_TRY(take_files(v, s, own, err));
+    SL_TRY(sli_backup_shard_list(s, own, &v->view.arena, err));
     if (own->file_count == 0) {
         s->pub.shard.skip_reason = SL_STR("no data");
         return SL_OK;
@@ -385,7 +289,7 @@ static struct sli_shard *shard_of(const struct view *v, struct sl_str class_name
     return NULL;
 }
 
-static bool is_from(const struct shard *own, const struct sli_desc_class *c)
+static bool is_from(const struct sli_backup_shard *own, const struct sli_desc_class *c)
 {
     return own != NULL && own->desc >= c->shards && own->desc < c->shards + c->shard_count;
 }
@@ -396,7 +300,7 @@ static sl_rc give_chunk(struct view *v, const struct sli_desc_class *c,
 {
     for (uint32_t i = 0; i < from->shard_count; i++) {
         struct sli_shard *s = shard_of(v, c->name, from->shards[i]);
-        struct shard *own = s == NULL ? NULL : s->own;
+        struct sli_backup_shard *own = s == NULL ? NULL : s->own;
         if (!is_from(own, c)) {
             continue; /* a replica that is not read, or without data */
         }
@@ -440,191 +344,14 @@ static sl_rc add_chunks(struct view *v, struct sl_str node, const struct sli_des
     return SL_OK;
 }
 
-/* ---- opening ---- */
-
-static sl_rc add_extent(struct file *f, const struct sli_chunk *c, const struct sli_chunk_entry *e,
-                        struct sl_arena *arena, struct sl_err *err)
-{
-    struct sl_extent *grown = sl_arena_grow(arena, f->extents, f->extent_count, &f->extent_cap);
-    if (grown == NULL) {
-        return SL_NOMEM(err);
-    }
-    f->extents = grown;
-    f->extents[f->extent_count++] =
-        (struct sl_extent){.file = c->file, .at = e->part_at, .len = e->size, .offset = e->at};
-    f->where = f->where == NULL ? c->path.ptr : f->where;
-    f->found += e->size;
-    f->is_whole |= !e->is_part;
-    return SL_OK;
-}
-
-static bool is_found(const struct file *f, uint32_t chunks_seen)
-{
-    return f->is_whole || (f->size > 0 && f->found >= f->size) ||
-           (f->until > 0 && chunks_seen >= f->until);
-}
-
-/* Takes what a chunk has of the shard's files; a chunk without any is given back at once. */
-static sl_rc search_chunk(struct view *v, struct shard *own, uint32_t i, struct sl_arena *arena,
-                          struct sl_err *err)
-{
-    struct sli_chunk *c = own->chunks[i];
-    sl_rc rc = SL_OK;
-    bool has_some = false;
-    SL_TRY(sli_chunk_use(c, &v->env, err));
-    for (uint32_t k = 0; k < own->file_count && rc == SL_OK; k++) {
-        struct file *f = &own->files[k];
-        const struct sli_chunk_entry *entries = NULL;
-        uint32_t count = is_found(f, i) ? 0 : sli_chunk_find(c, f->path, &entries);
-        for (uint32_t e = 0; e < count && rc == SL_OK; e++) {
-            rc = add_extent(f, c, &entries[e], arena, err);
-            has_some = true;
-        }
-    }
-    own->used[i] = has_some;
-    if (!has_some) {
-        sli_chunk_done(c);
-    }
-    return rc;
-}
-
-static int by_at(const void *a, const void *b)
-{
-    const struct sl_extent *x = a, *y = b;
-    return (x->at > y->at) - (x->at < y->at);
-}
-
-/* All of the file was found: parts without gap and overlap, and as many bytes as were told. */
-static sl_rc check_file(const struct view *v, struct file *f, struct sl_err *err)
-{
-    uint64_t at = 0;
-    if (f->extent_count > 1) {
-        qsort(f->extents, f->extent_count, sizeof(*f->extents), by_at);
-    }
-    for (uint32_t i = 0; i < f->extent_count && f->extents[i].at == at; i++) {
-        at += f->extents[i].len;
-    }
-    if (f->extent_count > 0 && at == f->found && (f->size == 0 || f->size == at)) {
-        return SL_OK;
-    }
-    return SL_FAIL(err, SL_ECORRUPT,
-                   "%.*s: %s, which the backup lists, is not whole in its chunks: %llu bytes "
-                   "without a gap were found%s%s; copy the backup again, whole, or export what can "
-                   "be read with sluice export --skip-damaged",
-                   SL_STR_ARG(v->backup.path), f->path.ptr, (unsigned long long)at,
-                   f->where == NULL ? "" : ", the first in ", f->where == NULL ? "" : f->where);
-}
-
-static void forget_found(struct shard *own)
-{
-    for (uint32_t i = 0; i < own->file_count; i++) {
-        struct file *f = &own->files[i];
-        f->extents = NULL;
-        f->extent_count = f->extent_cap = 0;
-        f->found = 0;
-        f->where = NULL;
-        f->is_whole = false;
-    }
-}
-
-static sl_rc find_files(struct view *v, struct shard *own, struct sl_arena *arena,
-                        struct sl_err *err)
-{
-    uint32_t left = own->file_count;
-    for (uint32_t i = 0; i < own->chunk_count && left > 0; i++) {
-        SL_TRY(search_chunk(v, own, i, arena, err));
-        left = 0;
-        for (uint32_t k = 0; k < own->file_count; k++) {
-            left += !is_found(&own->files[k], i + 1);
-        }
-    }
-    for (uint32_t i = 0; i < own->file_count; i++) {
-        SL_TRY(check_file(v, &own->files[i], err));
-    }
-    return SL_OK;
-}
-
-/* Now that the sizes are known: what counts, and in which order. */
-static sl_rc decide(struct sli_shard *s, struct sl_arena *arena, struct sl_err *err)
-{
-    for (uint32_t i = 0; i < s->pub.file_count; i++) {
-        const struct file *f = file_named(s->own, s->pub.files[i].name);
-        s->pub.files[i].size = f == NULL ? 0 : f->found;
-    }
-    sl_rc rc = sl_fileset_decide(s->pub.files, s->pub.file_count, arena, err);
-    for (uint32_t i = 0; i < s->pub.file_count; i++) {
-        s->pub.files[i].order = (struct sl_str){0}; /* it may lie in the arena */
-    }
-    return rc;
-}
-
-static sl_rc make_blobs(struct sli_shard *s, struct sl_arena *arena, struct sl_bucket_source **ret,
-                        uint32_t *ret_count, struct sl_err *err)
-{
-    struct sl_bucket_source *sources =
-        sl_arena_array(arena, struct sl_bucket_source, s->pub.file_count + 1u);
-    uint32_t count = 0;
-    if (sources == NULL) {
-        return SL_NOMEM(err);
-    }
-    for (uint32_t i = 0; i < s->pub.file_count; i++) {
-        const struct sl_bucket_file *from = &s->pub.files[i];
-        SL_AUTO(sl_buf) name = SL_BUF_EMPTY;
-        if (from->role != SL_ROLE_SEGMENT && from->role != SL_ROLE_LOG) {
-            break;
-        }
-        const struct file *f = file_named(s->own, from->name);
-        sl_assert(f != NULL); /* sli_is_data_path knows all names that decide lets count */
-        sl_buf_addf(&name, "%s: %s", f->where, f->path.ptr);
-        SL_TRY(sl_buf_done(&name, err));
-        sources[count] =
-            (struct sl_bucket_source){.blob = {.name = sl_arena_str(arena, sl_buf_str(&name)).ptr,
-                                               .size = f->found,
-                                               .extents = f->extents,
-                                               .extent_count = f->extent_count},
-                                      .is_log = from->role == SL_ROLE_LOG};
-        if (sources[count++].blob.name == NULL) {
-            return SL_NOMEM(err);
-        }
-    }
-    *ret = sources;
-    *ret_count = count;
-    return SL_OK;
-}
-
-static void let_go(struct shard *own)
-{
-    for (uint32_t i = 0; i < own->chunk_count && own->used != NULL; i++) {
-        if (own->used[i]) {
-            sli_chunk_done(own->chunks[i]);
-        }
-    }
-    own->used = NULL;
-    forget_found(own);
-}
+/* ---- opening and planning ---- */
 
 static sl_rc backup_open(struct sli_view *view, struct sli_shard *s, struct sl_arena *arena,
                          struct sl_bucket_source **ret, uint32_t *ret_count, struct sl_err *err)
 {
-    struct shard *own = s->own;
-    own->used = sl_arena_array(arena, bool, own->chunk_count + 1u);
-    if (own->used == NULL) {
-        return SL_NOMEM(err);
-    }
-    sl_rc rc = find_files(view_of(view), own, arena, err);
-    if (rc == SL_OK) {
-        rc = decide(s, arena, err);
-    }
-    if (rc == SL_OK) {
-        rc = make_blobs(s, arena, ret, ret_count, err);
-    }
-    if (rc != SL_OK) {
-        let_go(own);
-    }
-    return rc;
+    const struct view *v = view_of(view);
+    return sli_backup_shard_open(s, &v->backup, &v->env, arena, ret, ret_count, err);
 }
-
-/* ---- planning ---- */
 
 static bool is_shared(const struct sli_chunk *c)
 {
@@ -633,8 +360,8 @@ static bool is_shared(const struct sli_chunk *c)
 
 static void backup_close(struct sli_view *view SL_UNUSED, struct sli_shard *s)
 {
-    struct shard *own = s->own;
-    let_go(own);
+    struct sli_backup_shard *own = s->own;
+    sli_backup_shard_close(own);
     for (uint32_t i = 0; i < own->chunk_count && own->is_planned; i++) {
         if (is_shared(own->chunks[i])) {
             sli_chunk_unplan(own->chunks[i]);
@@ -644,7 +371,7 @@ static void backup_close(struct sli_view *view SL_UNUSED, struct sli_shard *s)
 }
 
 /* Bytes of the shard's own chunks in the spool folder. */
-static uint64_t room_of(const struct shard *own)
+static uint64_t room_of(const struct sli_backup_shard *own)
 {
     uint64_t known = 0, guessed = 0;
     bool is_known = true;
@@ -674,7 +401,7 @@ static void remember_largest(struct view *v, uint64_t room)
 static sl_rc backup_plan(struct sli_view *view, struct sli_shard *s, struct sl_err *err)
 {
     struct view *v = view_of(view);
-    struct shard *own = s->own;
+    struct sli_backup_shard *own = s->own;
     if (v->view.can_seek || own == NULL) {
         return SL_OK;
     }
@@ -725,7 +452,7 @@ static const struct sli_view_ops backup_ops = {
 /* In place the keys can be counted; of packed shards only sizes are known, about. */
 static sl_rc estimate(struct view *v, struct sli_shard *s, struct sl_err *err)
 {
-    struct shard *own = s->own;
+    struct sli_backup_shard *own = s->own;
     struct sl_arena arena = {0};
     struct sl_bucket_source *sources = NULL;
     struct sl_bucket *bucket = NULL;
