@@ -4,7 +4,8 @@
  * Small objects are one PUT, others multipart uploads. Files: profile.c the shared files of the AWS
  * tools; providers.c where keys come from, with keys_int.h; access.c keys in use, their renewal,
  * the probe; request.c addresses, regions, signing, sending; error.c answers; driver.c whole
- * objects; parts.c uploads. Source of formats: Amazon's "S3 API reference" and "STS API reference".
+ * objects; parts.c uploads; abort.c those that become no object. Source of formats: Amazon's "S3
+ * API reference" and "STS API reference".
  */
 #ifndef SL_BACKEND_S3_S3_INT_H
 #define SL_BACKEND_S3_S3_INT_H
@@ -212,6 +213,14 @@ sl_rc sli_s3_part(struct sl_backend *be, struct sl_upload *up, uint32_t part_no,
 sl_rc sli_s3_complete(struct sl_backend *be, struct sl_upload *up, uint32_t part_count,
                       uint64_t size, struct sl_err *err);
 void sli_s3_cancel(struct sl_backend *be, struct sl_upload *up);
+
+/* ---- abort.c ---- */
+
+/* id: of the upload. SL_OK when there is none of it, too. */
+sl_rc sli_s3_abort_upload(struct sli_s3 *s3, struct sl_str key, struct sl_str id,
+                          struct sl_err *err);
+/* All open uploads of keys that begin with `key`, or is_exact: of this key only. */
+sl_rc sli_s3_abort_below(struct sli_s3 *s3, struct sl_str key, bool is_exact, struct sl_err *err);
 sl_rc sli_s3_sweep(struct sl_backend *be, struct sl_str prefix, struct sl_err *err);
 
 #endif
