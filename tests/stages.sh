@@ -100,7 +100,7 @@ stage_interop() {
     configure debug -Dfaults=true
     ninja -C "$OUT/debug" --quiet tests/interop/pq_cases tests/contract/backend_tool tests/contract/backend_contract_test
     run_scripts "$OUT/bin" tests/interop/*.py
-    [ -z "${ALL:-}" ] || { setup_spark; run_scripts "$OUT/bin" tests/slow/*.py; }
+    [ -z "${ALL:-}" ] || { setup_spark; setup_ceph; run_scripts "$OUT/bin" tests/slow/*.py; }
 }
 
 stage_fuzz() {

@@ -1,5 +1,5 @@
 """The S3 driver against versitygw and SeaweedFS: the backend suite; objects read and written by Amazon's own library;
-keys of a token service that checks its tokens; TLS."""
+keys of a token service that checks its tokens; TLS. tests/slow/radosgw.py asks some of it of Ceph."""
 
 import contextlib
 import hashlib
@@ -8,7 +8,6 @@ import json
 import os
 import pathlib
 import random
-import subprocess
 import sys
 import tempfile
 import threading
@@ -16,14 +15,13 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 import stores  # noqa: E402
-from backend_tool import Tool, program_of  # noqa: E402
+from backend_tool import Tool, run_suite  # noqa: E402
 from jose import Key  # noqa: E402
 from node import check, equal, run  # noqa: E402
 from stores import BUCKET  # noqa: E402
 
 MIB = 1 << 20
 PART = 5 * MIB
-TESTS = 24
 # What SeaweedFS does otherwise: it lists a folder where its name without the slash would stand, and folders whose
 # objects were removed.
 SEAWEED_DIFFERS = {"list_goes_in_byte_order_of_whole_keys", "folder_without_objects_is_not_listed"}
@@ -61,17 +59,6 @@ def sha256(data):
     return hashlib.sha256(data).hexdigest()
 
 
-def run_suite(bin_dir, store, failing=frozenset()):
-    program = program_of(bin_dir, "backend_contract_test")
-    done = subprocess.run([str(program), f"{store.place}/suite"], env=store.env, capture_output=True, text=True, timeout=300)
-    lines = (done.stdout + done.stderr).splitlines()
-    failed = {line.rpartition(" ")[2] for line in lines if line.startswith("[  ERROR   ] ") and "---" not in line}
-    failed |= {line.rpartition(" ")[2] for line in lines if line.startswith("[  FAILED  ] ") and "test" not in line}
-    equal(failed, set(failing), "failing tests of the suite:\n" + done.stderr[-3000:])
-    check(any(f"[  PASSED  ] {TESTS - len(failing)} test(s)" in line for line in lines), "not all ran", lines[-5:])
-    equal(store.open_uploads(), [], "uploads left open")
-
-
 @contextlib.contextmanager
 def world(store):
     with store as server, tempfile.TemporaryDirectory(prefix="sluice-test-") as folder:
@@ -95,60 +82,113 @@ def test_uploads_over_tls(bin_dir):
 
 def test_suite_over_seaweedfs(bin_dir):
     with stores.seaweedfs() as store:
-        run_suite(bin_dir, store, SEAWEED_DIFFERS)
+        run_suite(bin_dir, store, differs=SEAWEED_DIFFERS)
+
+
+def amazons_library_reads_what_we_wrote(bin_dir, store, keeps_checksums):
+    """Of objects below "weekly/id", which is empty at first. keeps_checksums: does the store, and tags?"""
+    client = store.client()
+    with tempfile.TemporaryDirectory(prefix="sluice-test-") as folder, \
+            Tool(bin_dir, f"{store.place}/weekly", SLUICE_S3_TAGS="kind=export&of=us", **store.env) as tool:
+        path = pathlib.Path(folder, "object")
+        tool.ok("probe")
+        for size in (0, 1, MIB, MIB + 1, PART, 3 * PART + 7):
+            path.write_bytes(random.Random(size).randbytes(size))
+            tool.ok("upload", f"id/{size}", path, PART)
+            # boto3 compares the checksum the store keeps with the bytes that it reads.
+            got = client.get_object(Bucket=BUCKET, Key=f"weekly/id/{size}", ChecksumMode="ENABLED")
+            equal(sha256(got["Body"].read()), sha256(path.read_bytes()), size)
+            equal(got["ContentType"], "application/octet-stream", "type")
+            equal(len(got["Metadata"]["sluice-write"]), 32, "mark of the write")
+            parts = -(-size // PART) if size > MIB else 0
+            has_parts = got["ETag"].strip('"').endswith(f"-{parts}") if parts else "-" not in got["ETag"]
+            check(has_parts, f"{size}: ETag {got['ETag']}")
+            if parts == 0:
+                equal(got["ETag"].strip('"'), hashlib.md5(path.read_bytes()).hexdigest(), "ETag")
+            if keeps_checksums:
+                check(got.get("ChecksumCRC32C", "").endswith(f"-{parts}" if parts else "=="), got)
+                tags = client.get_object_tagging(Bucket=BUCKET, Key=f"weekly/id/{size}")["TagSet"]
+                equal({t["Key"]: t["Value"] for t in tags}, {"kind": "export", "of": "us"}, "tags")
+    equal(store.open_uploads(), [], "uploads left open")
+
+
+def we_read_what_amazons_library_wrote(bin_dir, store):
+    data = random.Random(5).randbytes(9 * MIB)
+    store.client().put_object(Bucket=BUCKET, Key="weekly/id/theirs", Body=data, ChecksumAlgorithm="CRC32C")
+    with Tool(bin_dir, f"{store.place}/weekly", **store.env) as tool:
+        equal(tool.ok("get", "id/theirs", len(data))["sha256"], sha256(data), "whole")
+        for offset, size in ((0, 100), (4 * MIB - 3, 4 * MIB), (len(data) - 1, 10)):
+            equal(tool.ok("read", "id/theirs", offset, size)["sha256"], sha256(data[offset:offset + size]), offset)
+        tool.fails("SL_ECONFLICT", "put", "id/theirs", "x")
+        tool.fails("SL_ECONFLICT", "upload", "id/theirs", __file__, PART)
+
+
+def a_sweep_clears_what_a_kill_left(bin_dir, store):
+    before = store.objects()
+    with tempfile.TemporaryDirectory(prefix="sluice-test-") as folder:
+        path = pathlib.Path(folder, "object")
+        path.write_bytes(random.Random(3).randbytes(2 * PART + 5))
+        for key in ("left/a", "left/b", "other/c"):
+            with Tool(bin_dir, f"{store.place}/weekly", **store.env) as tool:
+                tool.dies("leave", key, path, PART)
+    equal(sorted(store.open_uploads()), ["weekly/left/a", "weekly/left/b", "weekly/other/c"], "after the kill")
+    with Tool(bin_dir, f"{store.place}/weekly", **store.env) as tool:
+        tool.ok("sweep", "left/")
+        equal(store.open_uploads(), ["weekly/other/c"], "after the sweep")
+        tool.ok("sweep", "")
+    equal(store.open_uploads(), [], "at the end")
+    check(store.objects() == before, "objects came or went")
+
+
+def listings_go_over_pages(bin_dir, store):
+    """1,300 objects, 1,100 of them in folders of their own: answers end after 1,000 keys or folders."""
+    client = store.client()
+    names = [f"a+{n} ü" for n in range(200)] + [f"f{n}/x & y" for n in range(1100)]
+    for name in names:
+        client.put_object(Bucket=BUCKET, Key=f"pages/{name}", Body=b"1")
+    with Tool(bin_dir, f"{store.place}/pages", **store.env) as tool:
+        for order, want in (("list", [[n, 1] for n in sorted(names, key=str.encode)]),
+                            ("folders", [[f"f{n}", 0] for n in sorted(range(1100), key=str)])):
+            got = tool.ok(order, "")["listed"]
+            check(got == want, f"{order}: {len(got)} of {len(want)}, from {got[:2]} to {got[-2:]}")
+
+
+def refusals_say_what_is_wrong(bin_dir, store):
+    for env, place, rc, words in (
+            ({"AWS_SECRET_ACCESS_KEY": "wrong"}, None, "SL_EACCESS", ("secret of AWS_ACCESS_KEY_ID",)),
+            ({"AWS_ACCESS_KEY_ID": "AKOTHER"}, None, "SL_EACCESS", ("key id of AWS_ACCESS_KEY_ID",)),
+            ({}, "s3://nosuchbucket/x", "SL_EINVAL", ("nosuchbucket", "does not exist"))):
+        with Tool(bin_dir, place or f"{store.place}/weekly", **{**store.env, **env}) as tool:
+            told = tool.fails(rc, "probe", has=words)
+            check("wrong" not in told and stores.SECRET not in told, told)
 
 
 def test_amazons_library_reads_what_we_wrote(bin_dir):
     for start in (stores.versitygw, stores.seaweedfs):
-        with world(start()) as (store, path):
-            client = store.client()
-            with Tool(bin_dir, f"{store.place}/weekly", SLUICE_S3_TAGS="kind=export&of=us", **store.env) as tool:
-                tool.ok("probe")
-                for size in (0, 1, MIB, MIB + 1, PART, 3 * PART + 7):
-                    path.write_bytes(random.Random(size).randbytes(size))
-                    tool.ok("upload", f"id/{size}", path, PART)
-                    # boto3 compares the checksum the store keeps with the bytes that it reads.
-                    got = client.get_object(Bucket=BUCKET, Key=f"weekly/id/{size}", ChecksumMode="ENABLED")
-                    equal(sha256(got["Body"].read()), sha256(path.read_bytes()), f"{start.__name__} {size}")
-                    equal(got["ContentType"], "application/octet-stream", "type")
-                    equal(len(got["Metadata"]["sluice-write"]), 32, "mark of the write")
-                    parts = -(-size // PART) if size > MIB else 0
-                    has_parts = got["ETag"].strip('"').endswith(f"-{parts}") if parts else "-" not in got["ETag"]
-                    check(has_parts, f"{start.__name__} {size}: ETag {got['ETag']}")
-                    if parts == 0:
-                        equal(got["ETag"].strip('"'), hashlib.md5(path.read_bytes()).hexdigest(), "ETag")
-                    if start is stores.versitygw:
-                        check(got.get("ChecksumCRC32C", "").endswith(f"-{parts}" if parts else "=="), got)
-                        tags = client.get_object_tagging(Bucket=BUCKET, Key=f"weekly/id/{size}")["TagSet"]
-                        equal({t["Key"]: t["Value"] for t in tags}, {"kind": "export", "of": "us"}, "tags")
-            equal(store.open_uploads(), [], "uploads left open")
+        with start() as store:
+            amazons_library_reads_what_we_wrote(bin_dir, store, start is stores.versitygw)
 
 
 def test_we_read_what_amazons_library_wrote(bin_dir):
-    data = random.Random(5).randbytes(9 * MIB)
     with stores.versitygw() as store:
-        store.client().put_object(Bucket=BUCKET, Key="weekly/id/theirs", Body=data, ChecksumAlgorithm="CRC32C")
-        with Tool(bin_dir, f"{store.place}/weekly", **store.env) as tool:
-            equal(tool.ok("get", "id/theirs", len(data))["sha256"], sha256(data), "whole")
-            for offset, size in ((0, 100), (4 * MIB - 3, 4 * MIB), (len(data) - 1, 10)):
-                equal(tool.ok("read", "id/theirs", offset, size)["sha256"], sha256(data[offset:offset + size]), offset)
-            tool.fails("SL_ECONFLICT", "put", "id/theirs", "x")
-            tool.fails("SL_ECONFLICT", "upload", "id/theirs", __file__, PART)
+        we_read_what_amazons_library_wrote(bin_dir, store)
 
 
 def test_sweep_after_a_kill(bin_dir):
     for start in (stores.versitygw, stores.seaweedfs):
-        with world(start()) as (store, path):
-            path.write_bytes(random.Random(3).randbytes(2 * PART + 5))
-            for key in ("id/a", "id/b", "other/c"):
-                with Tool(bin_dir, f"{store.place}/weekly", **store.env) as tool:
-                    tool.dies("leave", key, path, PART)
-            equal(sorted(store.open_uploads()), ["weekly/id/a", "weekly/id/b", "weekly/other/c"], "after the kill")
-            with Tool(bin_dir, f"{store.place}/weekly", **store.env) as tool:
-                tool.ok("sweep", "id/")
-                equal(store.open_uploads(), ["weekly/other/c"], "after the sweep")
-                tool.ok("sweep", "")
-            equal((store.open_uploads(), store.objects()), ([], {}), "at the end")
+        with start() as store:
+            a_sweep_clears_what_a_kill_left(bin_dir, store)
+
+
+def test_listings_go_over_pages(bin_dir):
+    with stores.versitygw() as store:
+        listings_go_over_pages(bin_dir, store)
+
+
+def test_refusals_of_real_servers(bin_dir):
+    for start in (stores.versitygw, stores.seaweedfs):
+        with start() as store:
+            refusals_say_what_is_wrong(bin_dir, store)
 
 
 def test_a_bucket_with_object_lock(bin_dir):
@@ -168,18 +208,6 @@ def test_a_bucket_with_object_lock(bin_dir):
         for key in ("weekly/id/a", "weekly/id/b"):
             kept = client.get_object_retention(Bucket="locked", Key=key)["Retention"]
             equal(kept["Mode"], "GOVERNANCE", key)
-
-
-def test_refusals_of_real_servers(bin_dir):
-    cases = (({"AWS_SECRET_ACCESS_KEY": "wrong"}, None, "SL_EACCESS", ("secret of AWS_ACCESS_KEY_ID",)),
-             ({"AWS_ACCESS_KEY_ID": "AKOTHER"}, None, "SL_EACCESS", ("key id of AWS_ACCESS_KEY_ID",)),
-             ({}, "s3://nosuchbucket/x", "SL_EINVAL", ("nosuchbucket", "does not exist")))
-    for start in (stores.versitygw, stores.seaweedfs):
-        with start() as store:
-            for env, place, rc, words in cases:
-                with Tool(bin_dir, place or f"{store.place}/weekly", **{**store.env, **env}) as tool:
-                    told = tool.fails(rc, "probe", has=words)
-                    check("wrong" not in told and stores.SECRET not in told, told)
 
 
 def test_a_token_service_that_checks(bin_dir):

@@ -1,4 +1,5 @@
-"""tests/contract/backend_tool.c as an object: orders to a backend, answers as dictionaries."""
+"""Backends of C driven by scripts: tests/contract/backend_tool.c as an object, orders to it, answers as dictionaries; the
+contract suite over a store."""
 
 import json
 import pathlib
@@ -6,11 +7,27 @@ import subprocess
 
 from node import Failed, check, equal
 
+SUITE_TESTS = 24  # of backend_contract_test over a store
+
 
 def program_of(programs, name):
     """One of tests/contract: of the build the programs are in, or of the debug build beside out/bin."""
     own = pathlib.Path(programs, "..", "..", "tests", "contract", name).resolve()
     return own if own.exists() else pathlib.Path(programs, "..", "debug", "tests", "contract", name).resolve()
+
+
+def run_suite(programs, store, env=None, differs=frozenset()):
+    """The contract suite, which leaves nothing open. differs: its tests that the store, not we, cannot pass."""
+    program = program_of(programs, "backend_contract_test")
+    done = subprocess.run([str(program), f"{store.place}/suite"], env=env or store.env, capture_output=True, text=True,
+                          timeout=300)
+    lines = (done.stdout + done.stderr).splitlines()
+    failed = {line.rpartition(" ")[2] for line in lines if line.startswith("[  ERROR   ] ") and "---" not in line}
+    failed |= {line.rpartition(" ")[2] for line in lines if line.startswith("[  FAILED  ] ") and "test" not in line}
+    equal(failed, set(differs), "failing tests of the suite:\n" + done.stderr[-3000:])
+    check(any(f"[  PASSED  ] {SUITE_TESTS - len(differs)} test(s)" in line for line in lines), "not all ran", lines[-5:])
+    if hasattr(store, "open_uploads"):  # no server of GCS tells them
+        equal(store.open_uploads(), [], "uploads left open")
 
 
 class Tool:

@@ -58,14 +58,15 @@ def address(host, port):
 
 
 class Server:
-    """A process that answers HTTP on `url` when it is ready."""
+    """A process that answers HTTP on `url` when it is ready; None: it speaks something else."""
 
     def __init__(self, folder, command, url, env=None, context=None):
         self.log = pathlib.Path(folder) / "log"
         with self.log.open("wb") as out:
             self.process = subprocess.Popen([str(c) for c in command], stdout=out, stderr=subprocess.STDOUT, cwd=folder,
                                             env={**os.environ, **(env or {})}, start_new_session=True)
-        self.await_answer(url, context)
+        if url is not None:
+            self.await_answer(url, context)
 
     def await_answer(self, url, context):
         begun = time.monotonic()

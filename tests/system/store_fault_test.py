@@ -105,7 +105,10 @@ class World:
     def clear(self, prefix):
         """What an export left, so that the next one is judged alone."""
         if isinstance(self.store, stores.S3):
-            shutil.rmtree(self.store.folder / "data" / stores.BUCKET / prefix, ignore_errors=True)
+            files = self.store.folder / "data" / stores.BUCKET / prefix  # of versitygw
+            shutil.rmtree(files, ignore_errors=True)
+            for key in self.store.objects(prefix + "/"):
+                self.client.delete_object(Bucket=stores.BUCKET, Key=key)
             for u in self.client.list_multipart_uploads(Bucket=stores.BUCKET).get("Uploads", []):
                 self.client.abort_multipart_upload(Bucket=stores.BUCKET, Key=u["Key"], UploadId=u["UploadId"])
         elif isinstance(self.store, stores.Azure):
@@ -388,7 +391,7 @@ def test_the_next_start_clears_what_a_kill_left(bin_dir):
     equal(w.store.open_uploads(), [], "open uploads after a start")
     for name, data in w.objects("killed").items():
         check(not name.endswith(".parquet") or data == w.want[name], f"{name} is half-made")
-    shutil.rmtree(w.store.folder / "data" / stores.BUCKET / "killed")
+    w.clear("killed")
     shutil.rmtree(copy)
 
 
