@@ -25,7 +25,7 @@ struct sli_rpc {
 
 typedef sl_rc sli_rpc_handler(struct sli_rpc *c, struct sl_err *err);
 
-/* A row of the method table (grpc_server.c). */
+/* A row of the table of methods. */
 struct sli_rpc_method {
     const char *path;
     sli_rpc_handler *handler;
@@ -33,6 +33,9 @@ struct sli_rpc_method {
     bool is_stream;
     bool is_open; /* to callers without a key; the others ask for what their message names */
 };
+/* grpc_methods.c: the method of that path, or NULL, and what is told then. */
+const struct sli_rpc_method *sli_rpc_method(struct sl_str path);
+extern const char sli_rpc_refusal[];
 
 /* The request in `in`, in the arena. SL_EBADREQ when it is not such a message. */
 sl_rc sli_rpc_read(struct sli_rpc *c, const ProtobufCMessageDescriptor *type, void *ret,
