@@ -19,7 +19,7 @@ enum subject { OF_PROPERTY, OF_ID, OF_CREATED, OF_UPDATED };
 
 struct tokens {
     struct sl_str *list;
-    uint32_t count;
+    uint32_t count, cap;
 };
 
 /* A value in the form it is compared in. */
@@ -114,16 +114,11 @@ static sl_rc add_token(struct tokens *t, struct sl_arena *arena, struct sl_buf *
     if (token->len == 0) {
         return SL_OK;
     }
-    if ((t->count & (t->count - 1)) == 0) { /* room doubles at powers of two */
-        struct sl_str *grown = sl_arena_array(arena, struct sl_str, SL_MAX(t->count * 2, 1u));
-        if (grown == NULL) {
-            return SL_NOMEM(err);
-        }
-        if (t->count > 0) {
-            memcpy(grown, t->list, t->count * sizeof *grown);
-        }
-        t->list = grown;
+    struct sl_str *grown = sl_arena_grow(arena, t->list, t->count, &t->cap);
+    if (grown == NULL) {
+        return SL_NOMEM(err);
     }
+    t->list = grown;
     t->list[t->count] = sl_arena_str(arena, sl_buf_str(token));
     sl_buf_clear(token);
     return t->list[t->count++].ptr == NULL ? SL_NOMEM(err) : SL_OK;

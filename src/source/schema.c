@@ -118,20 +118,11 @@ sl_rc sli_schema_warn(struct sl_schema *s, struct sl_err *err, const char *fmt, 
     (void)vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
     struct sl_str copy = sl_arena_str(&s->arena, sl_str_from(text));
-    uint32_t n = s->warning_count;
-    if ((n & (n - 1)) == 0) { /* room doubles: it is 1, 2, 4, ... */
-        struct sl_str *grown = sl_arena_array(&s->arena, struct sl_str, SL_MAX(2 * n, 1u));
-        if (grown == NULL) {
-            return SL_NOMEM(err);
-        }
-        if (n > 0) {
-            memcpy(grown, s->warnings, n * sizeof(*grown));
-        }
-        s->warnings = grown;
-    }
-    if (copy.ptr == NULL) {
+    struct sl_str *grown = sl_arena_grow(&s->arena, s->warnings, s->warning_count, &s->warning_cap);
+    if (copy.ptr == NULL || grown == NULL) {
         return SL_NOMEM(err);
     }
+    s->warnings = grown;
     s->warnings[s->warning_count++] = copy;
     return SL_OK;
 }

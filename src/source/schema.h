@@ -36,7 +36,7 @@ struct sl_schema {
     uint32_t class_count;
     struct sl_str node_name; /* of the directory's own node; empty when unknown */
     struct sl_str *warnings; /* sentences for people: gap in the log, snapshot refused, ... */
-    uint32_t warning_count;
+    uint32_t warning_count, warning_cap;
     uint64_t raft_index;    /* last entry applied, 0 without raft */
     struct sl_str snapshot; /* name of the Raft snapshot used; empty: none */
 };
