@@ -45,13 +45,13 @@ struct stream {
     struct sl_backend *be; /* borrowed */
     struct sl_stream_opts opts;
     struct sl_upload *upload; /* owned until complete or cancel */
-    struct sl_xxh *hash;      /* of everything written. Owner only, as all up to `mu` */
-    struct sl_sha256 *sha256; /* likewise; NULL: not asked for */
-    struct part *current;     /* being filled; NULL before the next byte */
-    uint64_t size;            /* bytes written */
-    uint32_t part_count;      /* parts begun */
-    struct sl_mutex mu;       /* protects `locked` */
-    struct sl_cond changed;   /* a part came back */
+    struct sl_sha256
+        *sha256; /* of all that was written. Owner only, as all up to `mu`; NULL: not asked for */
+    struct part *current;   /* being filled; NULL before the next byte */
+    uint64_t size;          /* bytes written */
+    uint32_t part_count;    /* parts begun */
+    struct sl_mutex mu;     /* protects `locked` */
+    struct sl_cond changed; /* a part came back */
     struct {
         uint32_t in_flight; /* parts handed to the uploaders */
         sl_rc rc;           /* first failure; SL_OK until then, never overwritten */
@@ -246,7 +246,6 @@ static sl_rc stream_write(struct sl_sink *s, struct sl_bytes b, struct sl_err *e
 {
     struct stream *st = stream_of(s);
     SL_TRY(failure_of(st, err));
-    sl_xxh_add(st->hash, b);
     if (st->sha256 != NULL) {
         sl_sha256_add(st->sha256, b);
     }
@@ -271,7 +270,6 @@ static void stream_free(struct stream *st)
         st->be->ops->cancel(st->be, st->upload);
     }
     part_give(st->opts.parts, st->current);
-    sl_xxh_free(st->hash);
     sl_sha256_free(st->sha256);
     sl_cond_fini(&st->changed);
     sl_mutex_fini(&st->mu);
@@ -281,7 +279,7 @@ static void stream_free(struct stream *st)
 static sl_rc stream_close(struct sl_sink *s, struct sl_receipt *ret, struct sl_err *err)
 {
     struct stream *st = stream_of(s);
-    struct sl_receipt receipt = {.size = st->size, .xxh64 = sl_xxh_value(st->hash)};
+    struct sl_receipt receipt = {.size = st->size};
     sl_rc rc = failure_of(st, err);
     if (rc == SL_OK && st->current != NULL) {
         rc = part_hand_over(st, err);
@@ -331,10 +329,9 @@ sl_rc sl_stream_open(struct sl_backend *be, struct sl_str key, const struct sl_s
     st->opts = *opts;
     sl_mutex_init(&st->mu);
     sl_cond_init(&st->changed);
-    st->hash = sl_xxh_new();
     st->sha256 = opts->is_sha256 ? sl_sha256_new() : NULL;
-    bool is_whole = st->hash != NULL && (st->sha256 != NULL || !opts->is_sha256);
-    sl_rc rc = !is_whole ? SL_NOMEM(err) : be->ops->begin(be, key, &st->upload, err);
+    bool is_short = opts->is_sha256 && st->sha256 == NULL;
+    sl_rc rc = is_short ? SL_NOMEM(err) : be->ops->begin(be, key, &st->upload, err);
     if (rc != SL_OK) {
         stream_free(st);
         return rc;

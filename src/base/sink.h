@@ -13,7 +13,6 @@
 /* What was made durable. */
 struct sl_receipt {
     uint64_t size;                  /* bytes of the object */
-    uint64_t xxh64;                 /* XXH3-64 of its bytes, seed 0 */
     uint8_t sha256[SL_SHA256_SIZE]; /* zeros unless the sink was asked for it */
 };
 
