@@ -12,7 +12,9 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
+#define PLANES        4            /* bytes of a float */
 #define PROBE_LEN     (128 * 1024) /* one Zstd block */
+#define PROBE_LEVELS  1024
 #define HUFFMAN_LEAST (32 * 1024)
 
 struct sli_codec {
@@ -62,12 +64,33 @@ static bool set_huffman(ZSTD_CCtx *ctx)
 {
     return !ZSTD_isError(ZSTD_CCtx_setParameter(ctx, ZSTD_c_compressionLevel, -100)) &&
            !ZSTD_isError(
-               ZSTD_CCtx_setParameter(ctx, ZSTD_c_literalCompressionMode, ZSTD_lcm_huffman));
+               ZSTD_CCtx_setParameter(ctx, ZSTD_c_literalCompressionMode, ZSTD_lcm_huffman)) &&
+           !ZSTD_isError(ZSTD_CCtx_setParameter(ctx, ZSTD_c_stableInBuffer, 1)) &&
+           !ZSTD_isError(ZSTD_CCtx_setParameter(ctx, ZSTD_c_stableOutBuffer, 1));
+}
+
+/* One frame whose blocks end where the levels and where each byte plane ends. A block with a bit of
+ * the exponents in it would go through Huffman whole to gain nothing: its other bytes are noise. */
+static size_t compress_planes(ZSTD_CCtx *ctx, size_t levels_len, struct sl_bytes raw, uint8_t *out)
+{
+    ZSTD_inBuffer in = {.src = raw.ptr, .size = levels_len};
+    ZSTD_outBuffer to = {.dst = out, .size = ZSTD_compressBound(raw.len)};
+    size_t plane_len = (raw.len - levels_len) / PLANES;
+    size_t rc = ZSTD_CCtx_reset(ctx, ZSTD_reset_session_only);
+    if (!ZSTD_isError(rc)) {
+        rc = ZSTD_CCtx_setPledgedSrcSize(ctx, raw.len);
+    }
+    for (size_t part = 0; part <= PLANES && !ZSTD_isError(rc); part++) {
+        in.size = levels_len + part * plane_len;
+        rc = ZSTD_compressStream2(ctx, &to, &in, part == PLANES ? ZSTD_e_end : ZSTD_e_flush);
+    }
+    return ZSTD_isError(rc) ? rc : to.pos;
 }
 
 enum answer { NOT_ASKED, NO, YES };
 
-/* Skewed bytes without repetitions: Huffman must shrink them well below 7/8 and give them back.
+/* Skewed bytes without repetitions: Huffman must shrink them well below 7/8 and give them back; a
+ * libzstd that does not let its input grow from flush to flush refuses here.
  * Refused memory is no answer: it must not decide the bytes of all later files. */
 static sl_rc probe(ZSTD_CCtx *ctx, enum answer *ret, struct sl_err *err)
 {
@@ -83,7 +106,7 @@ static sl_rc probe(ZSTD_CCtx *ctx, enum answer *ret, struct sl_err *err)
         state = state * 1664525u + 1013904223u;
         raw[i] = (uint8_t)(120 + (__builtin_popcount(state >> 8) & 15));
     }
-    size_t len = ZSTD_compress2(ctx, out, bound, raw, PROBE_LEN);
+    size_t len = compress_planes(ctx, PROBE_LEVELS, SL_BYTES(raw, PROBE_LEN), out);
     size_t back = ZSTD_isError(len) ? len : ZSTD_decompress(again, PROBE_LEN, out, len);
     if (ZSTD_getErrorCode(back) == ZSTD_error_memory_allocation) {
         return SL_NOMEM(err);
@@ -229,8 +252,8 @@ static bool compress_otherwise(enum sl_pq_compression how, struct sl_bytes raw, 
     return true;
 }
 
-sl_rc sli_codec_compress(struct sli_codec *c, enum sl_pq_codec_profile profile, struct sl_bytes raw,
-                         uint8_t *out, size_t *ret_len, struct sl_err *err)
+sl_rc sli_codec_compress(struct sli_codec *c, enum sl_pq_codec_profile profile, size_t levels_len,
+                         struct sl_bytes raw, uint8_t *out, size_t *ret_len, struct sl_err *err)
 {
     if (c->how != SL_PQ_BY_ZSTD) {
         return compress_otherwise(c->how, raw, out, ret_len)
@@ -241,7 +264,9 @@ sl_rc sli_codec_compress(struct sli_codec *c, enum sl_pq_codec_profile profile, 
     /* Tables of Huffman codes cost more than they save in small pages. */
     bool is_huffman = profile != SL_PQ_ZSTD && c->huffman != NULL && raw.len >= HUFFMAN_LEAST;
     ZSTD_CCtx *ctx = is_huffman ? c->huffman : c->plain;
-    size_t len = ZSTD_compress2(ctx, out, ZSTD_compressBound(raw.len), raw.ptr, raw.len);
+    size_t len = is_huffman && profile == SL_PQ_SPLIT
+                     ? compress_planes(ctx, levels_len, raw, out)
+                     : ZSTD_compress2(ctx, out, ZSTD_compressBound(raw.len), raw.ptr, raw.len);
     if (ZSTD_isError(len)) {
         return told(len, err);
     }

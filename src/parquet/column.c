@@ -387,7 +387,7 @@ sl_rc sli_column_close_page(struct sli_column *c, struct sli_codec *codec, struc
     }
     c->pages = grown;
     size_t stored = 0;
-    SL_TRY(sli_codec_compress(codec, c->def->profile, raw, at, &stored, err));
+    SL_TRY(sli_codec_compress(codec, c->def->profile, c->levels.len, raw, at, &stored, err));
     if (stored > INT32_MAX) {
         return SL_FAIL(err, SL_ETOOBIG, "column %s: a page of %zu bytes as stored; at most %d fit",
                        c->def->name, stored, INT32_MAX);

@@ -124,10 +124,11 @@ size_t sli_codec_bound(enum sl_pq_compression how,
 /* Levels, then the floats split into their four byte planes; valid until the next call. */
 sl_rc sli_codec_split(struct sli_codec *c, struct sl_bytes levels, struct sl_bytes floats,
                       struct sl_bytes *ret, struct sl_err *err);
-/* One frame with its content size; SL_EINTERNAL when zstd fails. out has sli_codec_bound bytes. */
 size_t sli_codec_room(const struct sli_codec *c, size_t raw_len); /* the same, of this codec */
-sl_rc sli_codec_compress(struct sli_codec *c, enum sl_pq_codec_profile profile, struct sl_bytes raw,
-                         uint8_t *out, size_t *ret_len, struct sl_err *err);
+/* One frame with its content size; SL_EINTERNAL when zstd fails. out has sli_codec_bound bytes. raw
+ * begins with levels_len bytes of levels. */
+sl_rc sli_codec_compress(struct sli_codec *c, enum sl_pq_codec_profile profile, size_t levels_len,
+                         struct sl_bytes raw, uint8_t *out, size_t *ret_len, struct sl_err *err);
 
 /* ---- column.c: one column: open page, compressed pages of the row group, indexes of the file ----
  */

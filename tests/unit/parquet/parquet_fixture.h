@@ -86,6 +86,7 @@ static inline json_t *described(const struct mem_sink *m)
 /* One page: header fields and the uncompressed body. */
 struct walked_page {
     size_t offset, header_len, raw_len, stored_len, value_count;
+    bool is_split; /* BYTE_STREAM_SPLIT, else PLAIN */
     uint8_t *body; /* owned, libc's */
 };
 
@@ -118,7 +119,8 @@ static inline struct walked_page walk_page(const struct mem_sink *m, size_t offs
     assert_int_equal(at[i++], 0);
     assert_int_equal(at[i++], 0);
     assert_int_equal(v[0], 0); /* DATA_PAGE */
-    assert_int_equal(v[6], 0); /* PLAIN */
+    p.is_split = v[6] == 9;
+    assert_true(p.is_split || v[6] == 0);
     assert_int_equal(v[7], 3); /* RLE */
     assert_int_equal(v[8], 3);
     p.header_len = i;

@@ -580,6 +580,57 @@ static void huffman_profile_shrinks_floats_and_can_be_switched_off(void **state)
     free(random);
 }
 
+/* Bytes in blocks that Zstd stored as they were; RFC 8878, sections 3.1.1.1 and 3.1.1.2. */
+static size_t raw_block_bytes(const uint8_t *frame)
+{
+    static const size_t content_sizes[] = {0, 2, 4, 8};
+    size_t raw = 0;
+    bool is_single = (frame[4] & 0x20) != 0, is_last = false;
+    assert_int_equal(frame[4] & 0x07, 0); /* neither checksum nor dictionary */
+    size_t at = 5 + !is_single + content_sizes[frame[4] >> 6] + (is_single && frame[4] >> 6 == 0);
+    while (!is_last) {
+        uint32_t head = frame[at] | (uint32_t)frame[at + 1] << 8 | (uint32_t)frame[at + 2] << 16;
+        uint32_t type = head >> 1 & 3, size = head >> 3;
+        is_last = (head & 1) != 0;
+        raw += type == 0 ? size : 0;
+        at += 3 + (type == 1 ? 1 : size); /* type 1: one byte, repeated */
+    }
+    return raw;
+}
+
+/* Three planes of noise and one that shrinks: no block holds bytes of two of them, or the noise
+ * next to the fourth plane would be coded, too. */
+static void byte_planes_are_compressed_each_for_itself(void **state)
+{
+    (void)state;
+    enum { ROWS = 20000 };
+    static const struct sl_pq_node floats = {
+        "f", SL_PQ_FLOAT, SL_PQ_OPTIONAL, SL_PQ_NONE, SL_PQ_STATS_NULLS, SL_PQ_SPLIT, 0, 0, 0};
+    struct mem_sink m = MEM_SINK;
+    struct sl_pq_opts opts = opts_of(&floats, 1);
+    struct sl_pq_writer *w = opened(&opts, &m);
+    uint8_t *bytes = noise(ROWS * 4);
+    for (size_t row = 0; row < ROWS; row++) {
+        bytes[row * 4 + 3] = 0x3C + (bytes[row * 4 + 3] & 3);
+        sl_pq_put_array(w, 0, SL_BYTES(bytes + row * 4, 4));
+        assert_int_equal(sl_pq_row_end(w, NULL), SL_OK);
+    }
+    closed(w);
+    json_t *footer = described(&m);
+    struct walked_page page;
+    assert_int_equal(pages_of(&m, chunk_meta(footer, 0, 0), &page, 1), 1);
+    size_t levels_len = page.raw_len - ROWS * 4;
+    assert_true(page.is_split);
+    for (size_t i = 0; i < ROWS * 4; i++) {
+        assert_int_equal(page.body[levels_len + i % 4 * ROWS + i / 4], bytes[i]);
+    }
+    assert_int_equal(raw_block_bytes(m.ptr + page.offset + page.header_len), levels_len + 3 * ROWS);
+    free_pages(&page, 1);
+    json_decref(footer);
+    mem_sink_fini(&m);
+    free(bytes);
+}
+
 /* ---- failures ---- */
 
 static void key_that_does_not_rise_is_refused(void **state)
@@ -750,6 +801,7 @@ int main(void)
         cmocka_unit_test(page_index_claims_an_order_only_where_there_is_one),
         cmocka_unit_test(equal_rows_make_equal_bytes),
         cmocka_unit_test(huffman_profile_shrinks_floats_and_can_be_switched_off),
+        cmocka_unit_test(byte_planes_are_compressed_each_for_itself),
         cmocka_unit_test(key_that_does_not_rise_is_refused),
         cmocka_unit_test(rising_key_is_declared_in_the_row_group),
         cmocka_unit_test(failing_sink_is_aborted_once_and_never_gets_a_footer),
