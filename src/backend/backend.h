@@ -101,7 +101,9 @@ struct sl_backend_env {
     const struct sl_config *config; /* borrowed while the backend is open; credentials, limits */
     struct sl_clock *clock;         /* borrowed */
     struct sl_cancel *cancel;       /* borrowed, may be NULL: ends waits of uploads early */
+    bool is_cancel_wide;            /* it ends all else, too, except what clears uploads away */
     int64_t deadline_ns;            /* of a request, its tries included; 0: SLUICE_STORE_DEADLINE */
+    int64_t retry_ns;               /* no try begins later; 0: SLUICE_STORE_DEADLINE */
 };
 /* "s3://bucket/prefix", "gs://bucket/prefix", "az://container/prefix", "file:///folder" or a
  * folder. Touches nothing yet: the probe does. SL_EINVAL: another scheme, no bucket. */

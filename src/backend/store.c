@@ -56,7 +56,11 @@ sl_rc sli_store_init(struct sli_store *st, const struct sl_backend_ops *ops,
     st->config = env->config;
     st->clock = env->clock;
     st->cancel = env->cancel;
+    st->is_cancel_wide = env->is_cancel_wide;
     st->deadline_ns = env->config->store_deadline_ns;
+    if (env->retry_ns > 0) {
+        st->deadline_ns = SL_MIN(st->deadline_ns, env->retry_ns);
+    }
     st->awaited_ns = env->deadline_ns;
     SL_TRY(read_authorities(env->config, &authorities, err));
     st->bucket = sl_strndup(bucket.ptr, bucket.len);

@@ -26,6 +26,7 @@ struct sli_store {
     int64_t deadline_ns;      /* of a request, its tries included */
     int64_t awaited_ns;       /* the same, when somebody waits for it; 0: nobody does */
     struct sl_cancel *cancel; /* borrowed, may be NULL: ends begin, part and complete early */
+    bool is_cancel_wide;      /* and all other requests */
     char *bucket;             /* owned; the container for Azure */
     char *prefix;             /* owned; "" or "a/b/": in front of every key */
     atomic_int retry_tokens;  /* retry.c */
@@ -126,6 +127,14 @@ sl_rc sli_retry(struct sli_store *st, struct sl_cancel *cancel, sli_try_fn *fn, 
 #define SLI_PROBE_DEADLINE_NS INT64_C(10000000000)
 sl_rc sli_retry_for(struct sli_store *st, int64_t deadline_ns, struct sl_cancel *cancel,
                     sli_try_fn *fn, void *arg, struct sl_err *err);
+
+/* What ends a request early: its own token; else the backend's, when that is meant to. Not what
+ * clears uploads away, which has a deadline of its own: they cost money and nobody sees them. */
+static inline struct sl_cancel *sli_cancel_of(const struct sli_store *st, struct sl_cancel *own,
+                                              int64_t deadline_ns)
+{
+    return own == NULL && st->is_cancel_wide && deadline_ns == 0 ? st->cancel : own;
+}
 
 /* The drivers, by open.c; bucket is checked to be not empty. */
 sl_rc sli_s3_open(const struct sl_backend_env *env, struct sl_str bucket, struct sl_str prefix,

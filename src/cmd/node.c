@@ -78,8 +78,10 @@ static sl_rc open_offload(struct sli_node *n, const struct sl_config *config, st
     }
     SL_TRY(sl_buf_done(&place, err));
     sl_cancel_init(&n->offload_cancel);
-    struct sl_backend_env env = {
-        .config = config, .clock = sl_clock_real(), .cancel = &n->offload_cancel};
+    struct sl_backend_env env = {.config = config,
+                                 .clock = sl_clock_real(),
+                                 .cancel = &n->offload_cancel,
+                                 .is_cancel_wide = true};
     sl_rc rc = sl_backend_open(&env, sl_buf_str(&place), &n->offload, err);
     if (rc != SL_OK) {
         sl_cancel_fini(&n->offload_cancel);

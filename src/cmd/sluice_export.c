@@ -346,8 +346,10 @@ static void tell_unknown(const struct job *j)
 static sl_rc try_store(struct job *j, struct sl_err *err)
 {
     SL_AUTO_PTR(sl_backend) be = NULL;
-    struct sl_backend_env env = {
-        .config = &j->config, .clock = sl_clock_real(), .cancel = &j->interrupt};
+    struct sl_backend_env env = {.config = &j->config,
+                                 .clock = sl_clock_real(),
+                                 .cancel = &j->interrupt,
+                                 .is_cancel_wide = true};
     if (j->dest == NULL || j->config.is_probe_skipped ||
         !sl_backend_is_store(sl_str_from(j->dest))) {
         return SL_OK;

@@ -5,8 +5,9 @@
  * writer
  * -> one stream -> one file. SUCCESS is told only when every range has its receipt and the metadata
  * record of the end is stored. Status is live: it reads atomic counters, writes and probes nothing.
- * Ids are never reused. A journal record in kv (when given) outlives a kill: at open, an export
- * that was running is marked FAILED `interrupted`, its temporary files and frozen view are removed.
+ * Ids are never reused. A journal record in kv (when given) outlives a kill: an export that was
+ * running is marked FAILED `interrupted`, its temporary files and frozen view are removed, at open
+ * or, when its destination is a store or away, by a thread that tries until it is done.
  * @threads any, except open and close. Locks: exports->mu is a leaf. */
 #ifndef SL_EXPORT_EXPORT_H
 #define SL_EXPORT_EXPORT_H
@@ -75,7 +76,7 @@ struct sl_exports_opts {
 };
 
 struct sl_exports;
-/* Also finishes what a killed process left (recovery.c). */
+/* Also finishes what a killed process left (recovery.c), and waits for no store. */
 sl_rc sl_exports_open(const struct sl_exports_opts *opts, struct sl_exports **ret,
                       struct sl_err *err);
 /* Refuses new exports, cancels the running one (journaled FAILED `interrupted by shutdown`), waits

@@ -125,6 +125,11 @@ struct sl_exports {
     bool is_slot_taken, is_stopping;
     char slot_id[129]; /* id of the slot's holder */
     sli_backend_opener *open_backend;
+    struct {                      /* recovery.c */
+        struct sl_thread *thread; /* NULL: nothing is left to end */
+        struct sl_cancel cancel;
+        json_t *left; /* journal records of exports that are to be ended; the thread's */
+    } recovery;
 };
 
 /* sl_exports_open with other destinations than those built in: tests. */
@@ -217,10 +222,13 @@ sl_rc sli_journal_list_open(struct sl_exports *ex, json_t *ret, struct sl_err *e
 /* The record as it is, with its end; NULL state removes it. */
 sl_rc sli_journal_end(struct sl_exports *ex, struct sl_str id, json_t *record, const char *state,
                       struct sl_err *err);
-/* recovery.c */
+/* recovery.c: at open; what it does not end at once a thread goes on with. */
 sl_rc sli_recover(struct sl_exports *ex, struct sl_err *err);
+void sli_recovery_stop(struct sl_exports *ex); /* returns before the thread has ended */
+void sli_recovery_end(struct sl_exports *ex);  /* joins it */
 
-/* scheduler.c: one line per export that a killed process left; err NULL: it is ended now. */
+/* scheduler.c: one line per export that a killed process left; err NULL: it is ended now, else it
+ * is tried again. */
 void sli_log_recovery(struct sl_str id, const struct sl_err *err, sl_rc rc);
 sl_rc sli_enabled_check(const struct sl_export_settings *settings, struct sl_err *err);
 sl_rc sli_id_check(struct sl_str id, struct sl_err *err);

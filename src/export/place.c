@@ -105,6 +105,7 @@ sl_rc sli_open(struct sl_exports *ex, struct sl_str place, struct sl_cancel *can
     struct sl_backend_env env = {.config = ex->opts.config,
                                  .clock = ex->opts.clock,
                                  .cancel = cancel,
+                                 .is_cancel_wide = deadline_ns > 0, /* of a look nothing stays */
                                  .deadline_ns = deadline_ns};
     return ex->open_backend(&env, place, ret, err);
 }

@@ -3,7 +3,12 @@
  * Each gets its end: FAILED `interrupted`, or CANCELED when that was wanted; temporary files and
  * the frozen view are removed. A record on the backend that already tells an end is right and
  * stays: the process died between that and the journal. One on which `startedAt` differs is not
- * ours. Called at open only, before anything can run. */
+ * ours, and nothing is touched there.
+ *
+ * In a folder that happens at open, before anything can run. A store may be away, and no node waits
+ * for it: there, and in folders that are not mounted yet, a thread does it, again and again until
+ * all are ended or the node stops. Their ids stay taken by the journal meanwhile, so this node
+ * writes nothing below them; their frozen views go at open. */
 #include "export/export_int.h"
 
 #include <stdlib.h>
@@ -12,6 +17,9 @@
 
 #define INTERRUPTED "interrupted: the node stopped while the export was running"
 #define CANCELED    "export was canceled"
+
+#define RETRY_MIN_NS INT64_C(1000000000)   /* after the first failure; doubles with each round */
+#define RETRY_MAX_NS INT64_C(300000000000) /* a store that is back is found within five minutes */
 
 /* One export at work. */
 struct left {
@@ -80,6 +88,15 @@ static sl_rc end_node_record(const struct left *l, struct sl_err *err)
     return rc;
 }
 
+/* Not below an id that another node has claimed: its uploads would go. */
+static sl_rc sweep(const struct left *l, struct sl_err *err)
+{
+    SL_AUTO(sl_buf) prefix = SL_BUF_EMPTY;
+    sl_buf_addf(&prefix, "%.*s/", SL_STR_ARG(l->id));
+    SL_TRY(sl_buf_done(&prefix, err));
+    return l->be->ops->sweep(l->be, sl_buf_str(&prefix), err);
+}
+
 /* *ret_state: how the journal is to tell the end; NULL: the id was never claimed by us. */
 static sl_rc end_records(const struct left *l, const char **ret_state, struct sl_err *err)
 {
@@ -91,8 +108,8 @@ static sl_rc end_records(const struct left *l, const char **ret_state, struct sl
     bool is_ours =
         doc != NULL && sl_str_eq(member(doc, "startedAt"), member(l->journal, "startedAt"));
     bool is_open = is_ours && sl_str_is(member(doc, "status"), "STARTED");
-    sl_rc rc = SL_OK;
-    if (is_open) {
+    sl_rc rc = doc == NULL || is_ours ? sweep(l, err) : SL_OK;
+    if (rc == SL_OK && is_open) {
         rc = sli_manifest_remove(l->be, l->id, err);
         if (rc == SL_OK) {
             rc = end_node_record(l, err);
@@ -113,17 +130,13 @@ static sl_rc end_records(const struct left *l, const char **ret_state, struct sl
 static sl_rc recover_one(struct sl_exports *ex, json_t *journal, struct sl_err *err)
 {
     SL_AUTO_PTR(sl_backend) be = NULL;
-    SL_AUTO(sl_buf) prefix = SL_BUF_EMPTY;
     SL_AUTO(sl_buf) time = SL_BUF_EMPTY;
     bool is_canceled = sl_str_is(member(journal, "state"), "CANCELED");
     struct sl_source *src = ex->opts.source;
     SL_TRY(src->ops->drop(src, member(journal, "freeze"), err));
-    SL_TRY(sli_open(ex, member(journal, "root"), NULL, SLI_LOOK_NS, &be, err));
-    sl_buf_addf(&prefix, "%.*s/", SL_STR_ARG(member(journal, "id")));
+    SL_TRY(sli_open(ex, member(journal, "root"), &ex->recovery.cancel, SLI_LOOK_NS, &be, err));
     sl_time_add_ns(&time, sl_clock_wall_ns(ex->opts.clock));
-    SL_TRY(sl_buf_done(&prefix, err));
     SL_TRY(sl_buf_done(&time, err));
-    SL_TRY(be->ops->sweep(be, sl_buf_str(&prefix), err));
     struct left l = {.ex = ex,
                      .id = member(journal, "id"),
                      .journal = journal,
@@ -136,20 +149,63 @@ static sl_rc recover_one(struct sl_exports *ex, json_t *journal, struct sl_err *
     return sli_journal_end(ex, l.id, journal, state, err);
 }
 
+/* Tries each once; what is ended leaves the list. At the start stores are left for the thread. */
+static void recover_round(struct sl_exports *ex, bool is_start)
+{
+    json_t *left = ex->recovery.left;
+    struct sl_source *src = ex->opts.source;
+    for (size_t i = json_array_size(left); i-- > 0;) {
+        json_t *journal = json_array_get(left, i);
+        struct sl_err err = {0};
+        if (is_start && sl_backend_is_store(member(journal, "root"))) {
+            SL_IGNORE(src->ops->drop(src, member(journal, "freeze"), NULL), "tried again there");
+            continue;
+        }
+        sl_rc rc = recover_one(ex, journal, &err);
+        if (sl_cancel_is_set(&ex->recovery.cancel) && rc != SL_OK) {
+            return;
+        }
+        sli_log_recovery(member(journal, "id"), rc == SL_OK ? NULL : &err, rc);
+        if (rc == SL_OK) {
+            (void)json_array_remove(left, i);
+        }
+    }
+}
+
+static void recover_in_time(void *arg)
+{
+    struct sl_exports *ex = arg;
+    int64_t wait_ns = 0;
+    while (json_array_size(ex->recovery.left) > 0 &&
+           !sl_cancel_wait_for(&ex->recovery.cancel, wait_ns)) {
+        recover_round(ex, false);
+        wait_ns = SL_MIN(SL_MAX(2 * wait_ns, RETRY_MIN_NS), RETRY_MAX_NS);
+    }
+}
+
 sl_rc sli_recover(struct sl_exports *ex, struct sl_err *err)
 {
     if (ex->opts.journal == NULL) {
         return SL_OK;
     }
-    json_t *open = json_array();
-    sl_rc rc = sli_journal_list_open(ex, open, err);
-    for (size_t i = 0; rc == SL_OK && i < json_array_size(open); i++) {
-        json_t *journal = json_array_get(open, i);
-        struct sl_err one = {0};
-        sl_rc one_rc = recover_one(ex, journal, &one);
-        /* Its folder may be gone or unmounted: the node must start; the next start tries again. */
-        sli_log_recovery(member(journal, "id"), one_rc == SL_OK ? NULL : &one, one_rc);
+    ex->recovery.left = json_array();
+    if (ex->recovery.left == NULL) {
+        return SL_NOMEM(err);
     }
-    json_decref(open);
-    return rc;
+    SL_TRY(sli_journal_list_open(ex, ex->recovery.left, err));
+    recover_round(ex, true);
+    return json_array_size(ex->recovery.left) == 0
+               ? SL_OK
+               : sl_thread_start("recovery", recover_in_time, ex, &ex->recovery.thread, err);
+}
+
+void sli_recovery_stop(struct sl_exports *ex)
+{
+    sl_cancel_set(&ex->recovery.cancel);
+}
+
+void sli_recovery_end(struct sl_exports *ex)
+{
+    sl_thread_join(ex->recovery.thread);
+    json_decref(ex->recovery.left);
 }

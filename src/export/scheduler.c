@@ -26,6 +26,7 @@ sl_rc sli_exports_open(const struct sl_exports_opts *opts, sli_backend_opener *o
     ex->opts = *opts;
     ex->open_backend = open_backend;
     sl_mutex_init(&ex->mu);
+    sl_cancel_init(&ex->recovery.cancel);
     char *name = sl_strndup(opts->node_name.ptr, opts->node_name.len);
     ex->node_name = (struct sl_str){name, opts->node_name.len};
     sl_rc rc = name == NULL ? SL_NOMEM(err) : sli_recover(ex, err);
@@ -44,7 +45,7 @@ void sli_log_recovery(struct sl_str id, const struct sl_err *err, sl_rc rc)
                SL_F_STR("export_id", id));
     } else {
         sl_log(SL_ERROR, "export_recovery",
-               "an interrupted export could not be ended; the next start tries again",
+               "an interrupted export could not be ended; it is tried again",
                SL_F_STR("export_id", id), SL_F_TEXT("error", sl_err_text(err, rc)));
     }
 }
@@ -497,6 +498,7 @@ void sl_exports_stop(struct sl_exports *ex)
     sl_mutex_lock(&ex->mu);
     ex->is_stopping = true;
     sl_mutex_unlock(&ex->mu);
+    sli_recovery_stop(ex);
 }
 
 void sl_exports_close(struct sl_exports *ex)
@@ -521,6 +523,8 @@ void sl_exports_close(struct sl_exports *ex)
         sli_job_give(job); /* joins its conductor */
         job = next;
     }
+    sli_recovery_end(ex);
+    sl_cancel_fini(&ex->recovery.cancel);
     sl_mutex_fini(&ex->mu);
     sl_free((void *)(uintptr_t)ex->node_name.ptr);
     sl_free(ex);

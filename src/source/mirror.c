@@ -12,6 +12,9 @@
 #define DESCRIPTOR_MAX (256u << 20) /* 10,000 tenants with their files */
 #define BLOCK_BYTES    (2u << 20)   /* a range: long enough to hide the way there and back */
 #define BLOCKS         2 /* of a file: where it is read, and the headers of its archive */
+/* Somebody waits for the opening, so a store that is down is told soon; a descriptor may still come
+ * as slowly as its bytes do. */
+#define OPEN_RETRY_NS INT64_C(10000000000)
 
 struct sl_mirror {
     struct sl_backend *store; /* borrowed: the folder of all backups */
@@ -264,6 +267,9 @@ sl_rc sl_mirror_open_place(const struct sl_backend_env *env, struct sl_str place
                            struct sl_mirror **ret, struct sl_buf *path, struct sl_err *err)
 {
     SL_AUTO_PTR(sl_backend) store = NULL;
+    SL_AUTO_PTR(sl_mirror) m = NULL;
+    struct sl_backend_env soon = *env;
+    soon.retry_ns = OPEN_RETRY_NS;
     while (place.len > 0 && place.ptr[place.len - 1] == '/') {
         place.len--;
     }
@@ -271,9 +277,12 @@ sl_rc sl_mirror_open_place(const struct sl_backend_env *env, struct sl_str place
     while (at > 0 && place.ptr[at - 1] != '/') {
         at--;
     }
-    SL_TRY(sl_backend_open(env, (struct sl_str){place.ptr, at}, &store, err));
-    SL_TRY(open_at(store, (struct sl_str){place.ptr + at, place.len - at}, spool, ret, path, err));
-    (*ret)->owned = sl_move(&store);
+    struct sl_str all = {place.ptr, at}, name = {place.ptr + at, place.len - at};
+    SL_TRY(sl_backend_open(&soon, all, &store, err));
+    SL_TRY(open_at(store, name, spool, &m, path, err));
+    SL_TRY(sl_backend_open(env, all, &m->owned, err)); /* with the patience that exports have */
+    m->store = m->owned;
+    *ret = sl_move(&m);
     return SL_OK;
 }
 

@@ -385,6 +385,8 @@ def test_the_next_start_clears_what_a_kill_left(bin_dir):
         equal(len(w.store.open_uploads()), 1, "uploads that the kill left")
         proxy.rules.clear()
         node.start()
+        while not any("ended an export" in line for line in list(node.log)):
+            pass  # the start itself does not wait for a store
         told = node.ok("GET", "/v1/export/s3/x")
         equal(told["status"], "FAILED", "an export that a kill ended")
         node.stop()

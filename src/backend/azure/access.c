@@ -121,6 +121,16 @@ static void mend_token(struct attempt *a, const struct request *r, struct sli_tr
     }
 }
 
+/* No answer came: of what? */
+static void tell_subject(const struct attempt *a, sl_rc rc, struct sl_err *err)
+{
+    SL_AUTO(sl_buf) subject = SL_BUF_EMPTY;
+    sli_azure_subject_add(a->az, a->call, &subject);
+    if (rc != SL_ECANCELED && !subject.is_failed) {
+        sl_err_prefix(err, "%s", sl_buf_cstr(&subject));
+    }
+}
+
 static sl_rc send_and_judge(struct attempt *a, const struct request *r, struct sli_try *t,
                             struct sl_err *err)
 {
@@ -137,6 +147,7 @@ static sl_rc send_and_judge(struct attempt *a, const struct request *r, struct s
     if (rc != SL_OK) {
         t->is_repeatable = rc == SL_EIO || rc == SL_ETIMEOUT;
         call->is_unclear = call->is_unclear || t->is_repeatable;
+        tell_subject(a, rc, err);
         return rc;
     }
     rc = sli_azure_judge(a->az, call, a->reply, t, err);
@@ -171,6 +182,7 @@ sl_rc sli_azure_request(struct sli_azure *az, struct sli_azure_call *call,
 {
     sl_assert(call->header_count <= SLI_AZURE_HEADERS_MAX);
     struct attempt a = {az, call, reply};
+    call->cancel = sli_cancel_of(&az->store, call->cancel, call->deadline_ns);
     return sli_retry_for(&az->store, call->deadline_ns, call->cancel, attempt_once, &a, err);
 }
 

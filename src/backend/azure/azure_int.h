@@ -129,6 +129,9 @@ sl_rc sli_azure_sweep(struct sl_backend *be, struct sl_str prefix, struct sl_err
 
 /* ---- error.c ---- */
 
+/* "write of az://container/prefix/key (account name)" */
+void sli_azure_subject_add(const struct sli_azure *az, const struct sli_azure_call *call,
+                           struct sl_buf *out);
 /* What the answer means for the call: SL_OK for 2xx, else the sentence, and in t whether and when
  * to try again. */
 sl_rc sli_azure_judge(const struct sli_azure *az, const struct sli_azure_call *call,

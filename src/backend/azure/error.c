@@ -79,9 +79,8 @@ static const struct row {
 
 /* ---- sentences ---- */
 
-/* "write of az://container/prefix/key" */
-static void subject_add(const struct sli_azure *az, const struct sli_azure_call *call,
-                        struct sl_buf *out)
+void sli_azure_subject_add(const struct sli_azure *az, const struct sli_azure_call *call,
+                           struct sl_buf *out)
 {
     sl_buf_addf(out, "%s of az://%s/", call->action, az->store.bucket);
     if (call->key.len > 0) {
@@ -94,7 +93,7 @@ static sl_rc fail(const struct sli_azure *az, const struct sli_azure_call *call,
                   int status, sl_rc rc, const char *text, struct sl_err *err)
 {
     SL_AUTO(sl_buf) subject = SL_BUF_EMPTY;
-    subject_add(az, call, &subject);
+    sli_azure_subject_add(az, call, &subject);
     SL_TRY(sl_buf_done(&subject, err));
     return SL_FAIL(err, rc, "%s: %s (%d%s%.*s)", sl_buf_cstr(&subject), text, status,
                    code.len > 0 ? " " : "", (int)SL_MIN(code.len, 80u), code.ptr);

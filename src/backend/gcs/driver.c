@@ -163,6 +163,7 @@ sl_rc sli_gcs_send(struct sli_gcs *g, struct sli_gcs_call *call, struct sl_http_
                    struct sl_err *err)
 {
     struct sending s = {g, call, reply};
+    call->cancel = sli_cancel_of(&g->store, call->cancel, call->deadline_ns);
     return sli_retry_for(&g->store, call->deadline_ns, call->cancel, attempt, &s, err);
 }
 

@@ -1,9 +1,10 @@
 /* Multipart uploads that become no object: aborted one by one by their id, or found by listing.
  *
  * An upload that is neither completed nor aborted costs money and is seen by no listing of objects,
- * so no cancel token is asked here; a deadline bounds what a store that is down may cost. Listed
- * are uploads nobody knows the id of: begun by an answer that got lost, or left by a killed
- * process. Called by parts.c and, as sweep, by the export engine. @threads any. */
+ * so no cancel token is asked here, but that of a sweep between uploads; a deadline bounds what a
+ * store that is down may cost. Listed are uploads nobody knows the id of: begun by an answer that
+ * got lost, or left by a killed process. Called by parts.c and, as sweep, by the export engine.
+ * @threads any. */
 #include "backend/s3/s3_int.h"
 
 #define ABORT_NS INT64_C(30000000000) /* what a cancel may wait for a store that is down */
@@ -46,7 +47,8 @@ struct uploads {
     struct sli_s3 *s3;
     struct sl_str key; /* is_exact: of this key only */
     bool is_exact, is_cut, is_encoded;
-    struct sl_buf found; /* u32 length, name; u32 length, id */
+    struct sl_cancel *cancel; /* of a sweep: the next one finds what it leaves */
+    struct sl_buf found;      /* u32 length, name; u32 length, id */
     struct sl_buf name, id, next_key, next_id;
 };
 
@@ -140,6 +142,7 @@ static sl_rc uploads_page(struct uploads *l, struct sl_err *err)
                                .headers = h.rows,
                                .header_count = h.count,
                                .reply_max = PAGE_MAX,
+                               .cancel = l->cancel,
                                .deadline_ns = ABORT_NS,
                                .action = "s3:ListBucketMultipartUploads"};
     SL_TRY(sli_s3_request(l->s3, &call, &reply, err));
@@ -173,6 +176,7 @@ static sl_rc abort_pages(struct uploads *l, struct sl_err *err)
 sl_rc sli_s3_abort_below(struct sli_s3 *s3, struct sl_str key, bool is_exact, struct sl_err *err)
 {
     struct uploads l = {.s3 = s3, .key = key, .is_exact = is_exact};
+    l.cancel = is_exact ? NULL : sli_cancel_of(&s3->store, NULL, 0);
     sl_rc rc = abort_pages(&l, err);
     uploads_fini(&l);
     return rc;

@@ -357,6 +357,7 @@ sl_rc sli_s3_request(struct sli_s3 *s3, struct sli_s3_call *call, struct sl_http
                      struct sl_err *err)
 {
     sl_assert(call->header_count <= SLI_S3_HEADERS_MAX);
+    call->cancel = sli_cancel_of(&s3->store, call->cancel, call->deadline_ns);
     struct attempt a = {.s3 = s3, .call = call, .reply = reply};
     sl_rc rc = sli_retry_for(&s3->store, call->deadline_ns, call->cancel, try_once, &a, err);
     sl_buf_fini(&a.hash);

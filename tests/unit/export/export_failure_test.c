@@ -452,13 +452,63 @@ static void unreachable_destination_does_not_keep_the_node_down(void **state)
     kill_at_row(w, "x", false);
     sl_fault_fail_after(SL_FAULT_BACKEND, 0);
     world_reopen(w);
-    sl_fault_clear();
     expect_member(content(w, "x/export_metadata.json"), "status", "\"STARTED\"");
+    sl_fault_clear();
     expect_ok(w, status(w, "x")); /* but nobody is told that it runs */
     expect_member(sl_buf_cstr(&w->out), "status", "\"FAILED\"");
     (void)export_all(w, "y");
-    world_reopen(w); /* the next start finds it */
+    while (strstr(content(w, "x/export_metadata.json"), "STARTED") != NULL) {
+        continue; /* it is tried again */
+    }
     expect_member(content(w, "x/export_metadata.json"), "status", "\"FAILED\"");
+    assert_int_equal(sl_source_mem_frozen_count(w->mem_source), 0);
+}
+
+static struct sl_backend_ops watched_ops;
+static int sweep_count;
+
+static sl_rc count_sweep(struct sl_backend *be SL_UNUSED, struct sl_str prefix SL_UNUSED,
+                         struct sl_err *err SL_UNUSED)
+{
+    sweep_count++;
+    return SL_OK;
+}
+
+static sl_rc open_watched(const struct sl_backend_env *env, struct sl_str root,
+                          struct sl_backend **ret, struct sl_err *err)
+{
+    SL_TRY(open_shared(env, root, ret, err));
+    watched_ops = *(*ret)->ops;
+    watched_ops.sweep = count_sweep;
+    (*ret)->ops = &watched_ops;
+    return SL_OK;
+}
+
+static void uploads_of_a_killed_export_go(void **state)
+{
+    struct world *w = *state;
+    two_classes(w);
+    kill_at_row(w, "x", false);
+    sweep_count = 0;
+    world_reopen_with(w, open_watched);
+    assert_int_equal(sweep_count, 1);
+}
+
+/* Killed before its claim; then another node took the id. */
+static void uploads_of_another_node_stay(void **state)
+{
+    static const char theirs[] = "{\"id\":\"x\",\"status\":\"STARTED\","
+                                 "\"startedAt\":\"2026-11-23T10:25:41Z\"}";
+    struct world *w = *state;
+    two_classes(w);
+    kill_at_row(w, "x", false);
+    assert_int_equal(sl_backend_put(shared_backend, SL_STR("x/export_metadata.json"),
+                                    SL_BYTES(theirs, strlen(theirs)), SL_PUT_REPLACE, NULL),
+                     SL_OK);
+    sweep_count = 0;
+    world_reopen_with(w, open_watched);
+    assert_int_equal(sweep_count, 0);
+    assert_string_equal(content(w, "x/export_metadata.json"), theirs);
 }
 
 static void unreadable_journal_keeps_the_node_down(void **state)
@@ -698,6 +748,8 @@ int main(void)
         T(end_the_destination_tells_is_not_rewritten),
         T(export_killed_before_its_claim_never_was),
         T(unreachable_destination_does_not_keep_the_node_down),
+        T(uploads_of_a_killed_export_go),
+        T(uploads_of_another_node_stay),
         T(unreadable_journal_keeps_the_node_down),
         T(failing_source_never_makes_a_success),
         T(failing_destination_never_makes_a_success),
