@@ -12,7 +12,6 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
-#define PLANES        4            /* bytes of a float */
 #define PROBE_LEN     (128 * 1024) /* one Zstd block */
 #define PROBE_LEVELS  1024
 #define HUFFMAN_LEAST (32 * 1024)
@@ -20,7 +19,6 @@
 struct sli_codec {
     enum sl_pq_compression how;
     ZSTD_CCtx *plain, *huffman; /* huffman is NULL when columns of that profile use plain */
-    struct sl_buf split;        /* the page of sli_codec_split */
 };
 
 void sli_codec_free(struct sli_codec *c)
@@ -28,7 +26,6 @@ void sli_codec_free(struct sli_codec *c)
     if (c != NULL) {
         ZSTD_freeCCtx(c->plain);
         ZSTD_freeCCtx(c->huffman);
-        sl_buf_fini(&c->split);
         sl_free(c);
     }
 }
@@ -75,14 +72,14 @@ static size_t compress_planes(ZSTD_CCtx *ctx, size_t levels_len, struct sl_bytes
 {
     ZSTD_inBuffer in = {.src = raw.ptr, .size = levels_len};
     ZSTD_outBuffer to = {.dst = out, .size = ZSTD_compressBound(raw.len)};
-    size_t plane_len = (raw.len - levels_len) / PLANES;
+    size_t plane_len = (raw.len - levels_len) / SLI_PLANES;
     size_t rc = ZSTD_CCtx_reset(ctx, ZSTD_reset_session_only);
     if (!ZSTD_isError(rc)) {
         rc = ZSTD_CCtx_setPledgedSrcSize(ctx, raw.len);
     }
-    for (size_t part = 0; part <= PLANES && !ZSTD_isError(rc); part++) {
+    for (size_t part = 0; part <= SLI_PLANES && !ZSTD_isError(rc); part++) {
         in.size = levels_len + part * plane_len;
-        rc = ZSTD_compressStream2(ctx, &to, &in, part == PLANES ? ZSTD_e_end : ZSTD_e_flush);
+        rc = ZSTD_compressStream2(ctx, &to, &in, part == SLI_PLANES ? ZSTD_e_end : ZSTD_e_flush);
     }
     return ZSTD_isError(rc) ? rc : to.pos;
 }
@@ -166,49 +163,6 @@ sl_rc sli_codec_new(const struct sl_pq_opts *opts, struct sli_codec **ret, struc
         SL_TRY(open_huffman(c, err));
     }
     *ret = sl_move(&c);
-    return SL_OK;
-}
-
-typedef uint8_t lanes __attribute__((vector_size(16)));
-#define EVEN(a, b) \
-    __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
-#define ODD(a, b) \
-    __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
-
-/* Byte k of every float to plane k. The even bytes of the even bytes are plane 0, and so on. */
-static void split_floats(const uint8_t *from, size_t count, uint8_t *to)
-{
-    size_t i = 0;
-    for (; i + 16 <= count; i += 16) {
-        lanes v[4];
-        memcpy(v, from + i * 4, sizeof(v));
-        lanes even_low = EVEN(v[0], v[1]), even_high = EVEN(v[2], v[3]);
-        lanes odd_low = ODD(v[0], v[1]), odd_high = ODD(v[2], v[3]);
-        lanes planes[4] = {EVEN(even_low, even_high), EVEN(odd_low, odd_high),
-                           ODD(even_low, even_high), ODD(odd_low, odd_high)};
-        for (size_t k = 0; k < 4; k++) {
-            memcpy(to + k * count + i, &planes[k], sizeof(planes[k]));
-        }
-    }
-    for (; i < count; i++) {
-        for (size_t k = 0; k < 4; k++) {
-            to[k * count + i] = from[i * 4 + k];
-        }
-    }
-}
-
-sl_rc sli_codec_split(struct sli_codec *c, struct sl_bytes levels, struct sl_bytes floats,
-                      struct sl_bytes *ret, struct sl_err *err)
-{
-    sl_buf_clear(&c->split);
-    sl_buf_add(&c->split, levels);
-    uint8_t *planes = sl_buf_reserve(&c->split, floats.len);
-    if (planes == NULL) {
-        return SL_NOMEM(err);
-    }
-    split_floats(floats.ptr, floats.len / 4, planes);
-    c->split.len += floats.len;
-    *ret = sl_buf_view(&c->split);
     return SL_OK;
 }
 

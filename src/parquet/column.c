@@ -107,6 +107,7 @@ sl_rc sli_column_open_page(struct sli_column *c, struct sl_err *err)
 {
     if (c->page.cap > PAGE_CAP_KEPT) {
         sl_buf_fini(&c->page);
+        c->plane_stride = 0;
     }
     sl_buf_clear(&c->page);
     if (sl_buf_reserve(&c->page, SLI_LEVELS_ROOM) == NULL) {
@@ -342,16 +343,14 @@ static void add_levels(struct sli_column *c)
 }
 
 /* The page's bytes as they are compressed: levels right in front of the values. */
-static sl_rc page_body(struct sli_column *c, struct sli_codec *codec, struct sl_bytes *ret,
-                       struct sl_err *err)
+static sl_rc page_body(struct sli_column *c, struct sl_bytes *ret, struct sl_err *err)
 {
     add_levels(c);
     SL_TRY(sl_buf_done(&c->levels, err));
     struct sl_bytes levels = sl_buf_view(&c->levels);
     size_t len = c->page.len - SLI_LEVELS_ROOM;
     if (c->def->profile == SL_PQ_SPLIT) {
-        return sli_codec_split(codec, levels, SL_BYTES(c->page.ptr + SLI_LEVELS_ROOM, len), ret,
-                               err);
+        sli_planes_close(c);
     }
     size_t room = SLI_LEVELS_ROOM;
     if (levels.len > room) { /* lists of small values only */
@@ -375,7 +374,7 @@ sl_rc sli_column_close_page(struct sli_column *c, struct sli_codec *codec, struc
     }
     SL_TRY(sl_buf_done(&c->page, err));
     struct sl_bytes raw = {0};
-    SL_TRY(page_body(c, codec, &raw, err));
+    SL_TRY(page_body(c, &raw, err));
     if (raw.len > SLI_PAGE_RAW_MAX) {
         return SL_FAIL(err, SL_ETOOBIG, "column %s: a page of %zu bytes; at most %d fit",
                        c->def->name, raw.len, SLI_PAGE_RAW_MAX);

@@ -108,6 +108,8 @@ void sli_levels_write(const struct sli_run *runs, uint32_t run_count, bool is_re
 /* Room for levels in front of a page's values: what a flat page needs at most. */
 #define SLI_LEVELS_ROOM (4 + 5 + SLI_PAGE_ROWS_MAX / 8 + 1)
 
+#define SLI_PLANES 4 /* bytes of a float, each a plane of its own in SL_PQ_SPLIT */
+
 /* ---- codec.c ---- */
 struct sli_codec;
 /* For ZSTD_customMem, of compression and decompression: its memory is ours. */
@@ -121,12 +123,9 @@ sl_rc sli_codec_new(const struct sl_pq_opts *opts, struct sli_codec **ret, struc
 void sli_codec_free(struct sli_codec *c);
 size_t sli_codec_bound(enum sl_pq_compression how,
                        size_t raw_len); /* room sli_codec_compress needs */
-/* Levels, then the floats split into their four byte planes; valid until the next call. */
-sl_rc sli_codec_split(struct sli_codec *c, struct sl_bytes levels, struct sl_bytes floats,
-                      struct sl_bytes *ret, struct sl_err *err);
 size_t sli_codec_room(const struct sli_codec *c, size_t raw_len); /* the same, of this codec */
 /* One frame with its content size; SL_EINTERNAL when zstd fails. out has sli_codec_bound bytes. raw
- * begins with levels_len bytes of levels. */
+ * begins with levels_len bytes of levels, which matters to SL_PQ_SPLIT alone. */
 sl_rc sli_codec_compress(struct sli_codec *c, enum sl_pq_codec_profile profile, size_t levels_len,
                          struct sl_bytes raw, uint8_t *out, size_t *ret_len, struct sl_err *err);
 
@@ -168,8 +167,9 @@ struct sli_column {
     uint32_t depth;
     uint8_t max_rep, max_def;
     size_t page_bytes; /* of values: the page is full */
-    /* Open page: SLI_LEVELS_ROOM bytes of room, then the PLAIN body. */
+    /* Open page: SLI_LEVELS_ROOM bytes of room, then the PLAIN body or the byte planes. */
     struct sl_buf page, levels;
+    size_t plane_stride;  /* bytes from plane to plane; see planes.c */
     struct sli_run *runs; /* levels of the page; none where both maxima are 0 */
     uint32_t run_count, run_cap;
     uint32_t page_rows, page_entries, page_nulls;
@@ -207,6 +207,12 @@ sl_rc sli_column_flush(struct sli_column *c, struct sl_sink *sink, uint64_t *off
                        struct sl_err *err);
 /* Grows an array by one element; NULL when memory is refused. */
 void *sli_grow(void *array, uint32_t count, uint32_t *cap, size_t size);
+
+/* ---- planes.c ---- */
+/* Appends whole floats to the open page of a SL_PQ_SPLIT column; refused memory fails the page. */
+void sli_planes_put(struct sli_column *c, struct sl_bytes floats);
+/* The page's planes follow each other without a gap: its body in BYTE_STREAM_SPLIT. */
+void sli_planes_close(struct sli_column *c);
 
 /* ---- bloom.c ---- */
 /* Appends header and bits of a filter of so many keys, told by their sl_xxh64_classic. */

@@ -319,7 +319,11 @@ void sl_pq_put_array(struct sl_pq_writer *w, uint32_t col, struct sl_bytes value
     sl_dassert(c->def->type == SL_PQ_FLOAT || c->def->type == SL_PQ_FIXED);
     sl_dassert(values.len >= size && c->def->stats == SL_PQ_STATS_NULLS);
     uint32_t count = (uint32_t)(values.len / size);
-    sl_buf_add(&c->page, values);
+    if (c->def->profile == SL_PQ_SPLIT) {
+        sli_planes_put(c, values);
+    } else {
+        sl_buf_add(&c->page, values);
+    }
     add_entry(c, c->max_def);
     if (count > 1) {
         c->page_entries += count - 1;
