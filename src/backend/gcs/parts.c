@@ -378,6 +378,7 @@ void sli_gcs_cancel(struct sl_backend *be, struct sl_upload *up)
     upload_free(u);
 }
 
+/* Sessions cannot be listed, and their URLs are secrets that nobody keeps: docs/decisions/0011. */
 sl_rc sli_gcs_sweep(struct sl_backend *be SL_UNUSED, struct sl_str prefix, struct sl_err *err)
 {
     return sli_prefix_check(prefix, err);
