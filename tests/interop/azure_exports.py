@@ -158,6 +158,8 @@ def test_a_killed_node_clears_away_at_its_next_start(bin_dir):
             server.uncommitted.setdefault("e1/Movies_left_0000.parquet", {}).update(
                 {"c2x1aWNlLTAxMjM0NTY3ODlhYmNkZWYtMDAwMDAx": b"x"})
         again = Node(bin_dir, data=node.data, **server_env(server))
+        while not any("ended an export" in line for line in list(again.log)):
+            pass  # the start itself does not wait for a store
         told = finish(again, "e1")
         equal(told["status"], "FAILED", told)
         check("interrupted" in told.get("error", ""), told)

@@ -73,11 +73,11 @@ def test_an_object_of_another_writer_is_not_replaced(bin_dir):
     """The store would let it be, since it ignores the condition at the end of an upload: we look before."""
     theirs, client = b"of another", store().client()
     with tempfile.TemporaryDirectory(prefix="sluice-test-") as folder, FaultProxy(store().port) as proxy:
-        path, met = pathlib.Path(folder, "object"), []
+        path, met, lock = pathlib.Path(folder, "object"), [], threading.Lock()
         path.write_bytes(b"ours" * (3 * MIB))
 
         def come_between(request):
-            if request.name == "UploadPart" and not met:
+            if request.name == "UploadPart" and lock.acquire(blocking=False):  # the first part of several at once
                 met.append(client.put_object(Bucket=BUCKET, Key="race/taken", Body=theirs))
         env = {**store().env, "BACKUP_S3_ENDPOINT": f"127.0.0.1:{proxy.port}"}
         with Tool(bin_dir, f"{store().place}/race", **env) as tool:
