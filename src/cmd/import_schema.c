@@ -157,6 +157,17 @@ static sl_rc add_tenants(struct sli_schema *s, const char *name, json_t *names, 
 
 /* ---- classes ---- */
 
+/* Of a class with tenants Weaviate shows how it shards, and refuses to be told. */
+static json_t *class_to_create(json_t *entry)
+{
+    json_t *class = json_object_get(entry, "class");
+    json_t *tenancy = json_object_get(class, "multiTenancyConfig");
+    if (json_is_true(json_object_get(tenancy, "enabled"))) {
+        (void)json_object_del(class, "shardingConfig");
+    }
+    return class;
+}
+
 static sl_rc create(struct sli_schema *s, const char *name, json_t *entry, struct sl_err *err)
 {
     SL_AUTO(sl_buf) path = SL_BUF_EMPTY;
@@ -166,7 +177,7 @@ static sl_rc create(struct sli_schema *s, const char *name, json_t *entry, struc
     SL_TRY(is_there(s, name, &has, err));
     if (!has) {
         add_path(&path, NULL, "");
-        SL_TRY(call(s, "POST", &path, json_object_get(entry, "class"), &reply, &status, err));
+        SL_TRY(call(s, "POST", &path, class_to_create(entry), &reply, &status, err));
         json_decref(reply);
         (void)json_object_set_new(s->there, name, json_true());
         s->created_count++;

@@ -357,10 +357,8 @@ static sl_rc complete_properties(json_t *given, uint32_t depth, json_t **ret, st
 static sl_rc put_sharding(json_t *out, json_t *body, bool has_tenants, struct sl_err *err)
 {
     json_t *given = json_object_get(body, "shardingConfig");
-    bool is_given = json_object_size(given) > 0 &&
-                    json_number_value(json_object_get(given, "desiredCount")) > 0;
     if (has_tenants) {
-        if (is_given) {
+        if (given != NULL && !json_is_null(given)) {
             return SL_FAIL(err, SL_EINVAL,
                            "cannot have both shardingConfig and multiTenancyConfig");
         }

@@ -56,6 +56,7 @@ sl_rc sl_db_class_create(struct sl_db *db, json_t *body, struct sl_buf *out, str
 sl_rc sl_db_class_get(struct sl_db *db, struct sl_str name, struct sl_buf *out, struct sl_err *err);
 sl_rc sl_db_class_list(struct sl_db *db, struct sl_buf *out,
                        struct sl_err *err); /* {"classes":[...]} */
+/* body loses its shardingConfig: a class keeps its own. */
 sl_rc sl_db_class_update(struct sl_db *db, struct sl_str name, json_t *body, struct sl_buf *out,
                          struct sl_err *err);
 sl_rc sl_db_class_delete(struct sl_db *db, struct sl_str name,

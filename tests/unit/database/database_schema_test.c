@@ -99,6 +99,8 @@ static void refusals_have_the_recorded_sentences(void **state)
         {"{\"class\":\"B\",\"multiTenancyConfig\":{\"enabled\":true},\"shardingConfig\":{"
          "\"desiredCount\":2}}",
          "cannot have both shardingConfig and multiTenancyConfig"},
+        {"{\"class\":\"B\",\"multiTenancyConfig\":{\"enabled\":true},\"shardingConfig\":{}}",
+         "cannot have both shardingConfig and multiTenancyConfig"},
     };
     struct fixture *f = *state;
     make_class(f, "{\"class\":\"Plain\"}");
