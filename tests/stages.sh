@@ -82,7 +82,7 @@ stage_threads() {
     CC=clang CXX=clang++ configure tsan -Dfaults=true -Db_sanitize=thread -Db_lundef=false
     ninja -C "$OUT/tsan" --quiet
     TSAN_OPTIONS=halt_on_error=1 meson test -C "$OUT/tsan" --no-rebuild --print-errorlogs --num-processes 2 \
-        base_runtime base_stats config_options config_overrides api_jwks api_server http_exchange database_object database_reference backend kv source export_scheduler
+        base_runtime base_stats config_options config_overrides api_jwks api_server http_exchange database_object database_reference backend kv source export_scheduler export_verify
 }
 
 

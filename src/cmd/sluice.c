@@ -88,6 +88,16 @@ int sli_fail(const struct sl_err *err, sl_rc rc)
     return sli_failf("%s", sl_err_text(err, rc));
 }
 
+uint32_t sli_parse_parallelism(const char *arg, struct argp_state *state)
+{
+    char *end = NULL;
+    unsigned long n = strtoul(arg, &end, 10); /* allow: strtoul, a flag typed by a person */
+    if (*end != '\0' || arg[0] == '\0' || n > 1024) {
+        argp_error(state, "--parallelism: \"%s\" is not a number from 0 to 1024", arg);
+    }
+    return (uint32_t)n;
+}
+
 /* ---- options all subcommands that talk to a node share ---- */
 
 static const struct argp_option common_options[] = {

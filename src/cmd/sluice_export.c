@@ -85,16 +85,6 @@ static void add_name(struct names *names, const char *name, struct argp_state *s
     names->list[names->count++] = sl_str_from(name);
 }
 
-static uint32_t parse_parallelism(const char *arg, struct argp_state *state)
-{
-    char *end = NULL;
-    unsigned long n = strtoul(arg, &end, 10); /* allow: strtoul, a flag typed by a person */
-    if (*end != '\0' || arg[0] == '\0' || n > 1024) {
-        argp_error(state, "--parallelism: \"%s\" is not a number from 0 to 1024", arg);
-    }
-    return (uint32_t)n;
-}
-
 static uint64_t parse_memory(const char *arg, struct argp_state *state)
 {
     uint64_t bytes = 0;
@@ -136,7 +126,7 @@ static error_t parse_export(int key, char *arg, struct argp_state *state)
         add_name(&j->tenants, arg, state);
         return 0;
     case 'p':
-        j->parallelism = parse_parallelism(arg, state);
+        j->parallelism = sli_parse_parallelism(arg, state);
         return 0;
     case KEY_SOURCE:
         j->kind = arg;

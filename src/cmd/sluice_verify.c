@@ -10,6 +10,7 @@
 struct request {
     const char *dest;
     bool is_deep, is_json;
+    uint32_t parallelism;
 };
 
 enum { KEY_DEEP = 0x100 };
@@ -17,6 +18,7 @@ enum { KEY_DEEP = 0x100 };
 static const struct argp_option verify_options[] = {
     {"deep", KEY_DEEP, NULL, 0,
      "Decode every page of every file, too, and compare the hash of all rows", 0},
+    {"parallelism", 'p', "N", 0, "Files read at the same time (one per CPU)", 0},
     {"json", 'j', NULL, 0, "Print JSON for programs", 0},
     {0},
 };
@@ -27,6 +29,9 @@ static error_t parse_verify(int key, char *arg, struct argp_state *state)
     switch (key) {
     case KEY_DEEP:
         r->is_deep = true;
+        return 0;
+    case 'p':
+        r->parallelism = sli_parse_parallelism(arg, state);
         return 0;
     case 'j':
         r->is_json = true;
@@ -97,7 +102,7 @@ int sli_cmd_verify(int argc, char **argv)
     sl_rc rc = sl_config_load(&config, from_environment, NULL, NULL, &err);
     if (rc == SL_OK) {
         struct sl_backend_env env = {.config = &config, .clock = sl_clock_real()};
-        rc = sl_export_verify(&env, sl_str_from(r.dest), r.is_deep, &doc, &err);
+        rc = sl_export_verify(&env, sl_str_from(r.dest), r.is_deep, r.parallelism, &doc, &err);
     }
     sl_config_fini(&config);
     if (rc != SL_OK) {

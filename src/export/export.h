@@ -142,11 +142,14 @@ sl_rc sl_export_list(struct sl_exports *ex, const struct sl_export_settings *set
                      struct sl_str backend, struct sl_buf *out, struct sl_err *err);
 
 /* Is the export at this place ("/exports/id", "s3://bucket/path/id") whole and unharmed? Reads it
- * all; is_deep decodes every page, too. *ret: {"status" "good" or "bad", "files" [{"path",
- * "status", "problem"?}], "problems" [sentences], "manifest", "deep", "rows", "bytes"}; to be freed
- * by json_decref. SL_ENOTFOUND: nothing is there; others: it could not be looked at. */
+ * all, `parallelism` files at the same time (as in sl_export_settings); is_deep decodes every page,
+ * too. The answer does not depend on the parallelism. env->cancel, when there is one, ends it early
+ * (SL_ECANCELED), and is set by the first failure to read, which ends the rest. *ret: {"status"
+ * "good" or "bad", "files" [{"path", "status", "problem"?}], "problems" [sentences], "manifest",
+ * "deep", "rows", "bytes"}; to be freed by json_decref. SL_ENOTFOUND: nothing is there; others: it
+ * could not be looked at. */
 sl_rc sl_export_verify(const struct sl_backend_env *env, struct sl_str place, bool is_deep,
-                       json_t **ret, struct sl_err *err);
+                       uint32_t parallelism, json_t **ret, struct sl_err *err);
 
 enum sl_export_state {
     SL_EXPORT_STARTED,

@@ -132,6 +132,8 @@ struct sl_exports {
     } recovery;
 };
 
+/* scheduler.c: 0 = CPUs; capped at 4 x CPUs. */
+uint32_t sli_parallelism(uint32_t wanted);
 /* sl_exports_open with other destinations than those built in: tests. */
 sl_rc sli_exports_open(const struct sl_exports_opts *opts, sli_backend_opener *open_backend,
                        struct sl_exports **ret, struct sl_err *err);

@@ -121,13 +121,17 @@ static sl_rc keep_columns(struct sli_job *job, struct sl_err *err)
     return SL_OK;
 }
 
+uint32_t sli_parallelism(uint32_t wanted)
+{
+    uint32_t cpus = sl_cpu_count();
+    return wanted == 0 ? cpus : SL_MIN(wanted, 4 * cpus);
+}
+
 /* Everything the job keeps of the request, copied into its arena. */
 static sl_rc fill_job(struct sli_job *job, const struct sl_export_settings *settings,
                       const struct sl_export_request *request, struct sl_err *err)
 {
     struct sl_clock *clock = job->ex->opts.clock;
-    uint32_t cpus = sl_cpu_count();
-    uint32_t wanted = settings->parallelism == 0 ? cpus : settings->parallelism;
     job->id = sl_arena_str(&job->arena, request->id);
     job->backend_name = sl_arena_str(&job->arena, request->backend);
     job->settings = *settings;
@@ -136,7 +140,7 @@ static sl_rc fill_job(struct sli_job *job, const struct sl_export_settings *sett
     job->settings.path = sl_arena_str(&job->arena, settings->path);
     job->settings.store_path = sl_arena_str(&job->arena, settings->store_path);
     job->settings.bucket = sl_arena_str(&job->arena, settings->bucket);
-    job->parallelism = SL_MIN(wanted, 4 * cpus);
+    job->parallelism = sli_parallelism(settings->parallelism);
     job->started_ns = sl_clock_wall_ns(clock);
     job->started_mono_ns = sl_clock_mono_ns(clock);
     SL_AUTO(sl_buf) name = SL_BUF_EMPTY;

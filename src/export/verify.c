@@ -2,34 +2,51 @@
  *
  * What the folder holds is listed once; each file of the manifest is read through once for its
  * SHA-256, its footer is parsed, and, when deep, every page is decoded and the hash of its rows
- * made again. An export without a manifest, as a Weaviate server writes it, is held against its
- * record: footers and counts. Every problem is a sentence: file, what was expected, what was found.
- * Nothing is written. Called by `sluice verify`. One thread. */
+ * made again (verify_file.c). An export without a manifest, as a Weaviate server writes it, is held
+ * against its record: footers and counts. Every problem is a sentence: file, what was expected,
+ * what was found. Nothing is written. Called by `sluice verify`.
+ *
+ * Threads: what is to be read becomes a list of tasks, which the calling thread and others take one
+ * after the other, in order, each with a reader of its own. A task belongs to who took it until all
+ * have ended; the calling thread then tells of them in the order of the list, so the answer does
+ * not depend on who was first. The first failure to read, unlike a file that is bad, ends all. */
 #include <stdlib.h>
 
 #include "base/str.h"
 #include "export/export_int.h"
-#include "layout/read.h"
+#include "export/verify_int.h"
 #include "layout/rowhash.h"
 
-#define BLOCK_BYTES  (8u << 20)
 #define MANIFEST_MAX (1u << 30) /* 10^6 files at 500 bytes each */
-#define PAGE_MAX     (2147483647u)
+#define WORKERS_MAX  256        /* as exports */
 
-struct object {
-    struct sl_str key;
-    uint64_t size;
-    bool is_named; /* by the manifest */
+/* One file to look at. */
+struct task {
+    const char *path;                  /* of the manifest or the listing */
+    const json_t *line;                /* of the manifest; NULL: it has none */
+    const struct sli_verify_object *o; /* NULL: the problem is known before anything is read */
+    char *problem;                     /* owned; NULL: it is good */
+    struct sli_verify_content content;
 };
 
 struct verify {
     struct sl_backend *be; /* owned */
     struct sl_arena arena;
-    struct object *objects; /* by key bytes */
+    struct sli_verify_object *objects; /* by key bytes */
     uint32_t count, cap;
     bool is_deep;
     json_t *doc, *files, *problems; /* doc owned; the others are of it */
     uint64_t rows, bytes;
+    struct sli_verify_reader reader; /* of the calling thread */
+    struct task *tasks;
+    uint32_t task_count, worker_count;
+    _Atomic uint32_t next_task;
+    struct sl_cancel *stop; /* the caller's or own_stop; set by the first failure, too */
+    struct sl_cancel own_stop;
+    struct sl_mutex mu; /* leaf */
+    struct {
+        struct sl_err first; /* failure; rc SL_OK: none */
+    } locked SL_GUARDED;
 };
 
 /* ---- what is told ---- */
@@ -50,17 +67,18 @@ static void SL_PRINTF(2, 3) problem(struct verify *v, const char *fmt, ...)
     (void)json_array_append_new(v->problems, text_json(text));
 }
 
-/* One file's line; SL_OK: it is good. */
-static void tell_file(struct verify *v, const char *path, const struct sl_err *err, sl_rc rc)
+static void tell_file(struct verify *v, const struct task *t)
 {
     json_t *line = json_object();
-    (void)json_object_set_new(line, "path", text_json(path));
-    (void)json_object_set_new(line, "status", json_string(rc == SL_OK ? "good" : "bad"));
-    if (rc != SL_OK) {
-        (void)json_object_set_new(line, "problem", text_json(sl_err_text(err, rc)));
-        problem(v, "%s", sl_err_text(err, rc));
+    (void)json_object_set_new(line, "path", text_json(t->path));
+    (void)json_object_set_new(line, "status", json_string(t->problem == NULL ? "good" : "bad"));
+    if (t->problem != NULL) {
+        (void)json_object_set_new(line, "problem", text_json(t->problem));
+        problem(v, "%s", t->problem);
     }
     (void)json_array_append_new(v->files, line);
+    v->rows += t->content.rows;
+    v->bytes += t->content.bytes;
 }
 
 /* Failures of what was found, as opposed to those of finding it: the network, memory. */
@@ -77,7 +95,7 @@ static sl_rc add_object(void *arg, struct sl_str key, uint64_t size, struct sl_e
     struct verify *v = arg;
     if (v->count == v->cap) {
         uint32_t cap = SL_MAX(64U, v->cap * 2);
-        struct object *grown = sl_realloc(v->objects, cap * sizeof(*grown));
+        struct sli_verify_object *grown = sl_realloc(v->objects, cap * sizeof(*grown));
         if (grown == NULL) {
             return SL_NOMEM(err);
         }
@@ -85,259 +103,119 @@ static sl_rc add_object(void *arg, struct sl_str key, uint64_t size, struct sl_e
         v->cap = cap;
     }
     struct sl_str copy = sl_arena_str(&v->arena, key);
-    v->objects[v->count++] = (struct object){copy, size, false};
+    v->objects[v->count++] = (struct sli_verify_object){copy, size, false};
     return copy.ptr == NULL ? SL_NOMEM(err) : SL_OK;
 }
 
 static int by_key(const void *a, const void *b)
 {
-    return sl_bytes_cmp(sl_str_bytes(((const struct object *)a)->key),
-                        sl_str_bytes(((const struct object *)b)->key));
+    return sl_bytes_cmp(sl_str_bytes(((const struct sli_verify_object *)a)->key),
+                        sl_str_bytes(((const struct sli_verify_object *)b)->key));
 }
 
-static struct object *find(struct verify *v, const char *key)
+static struct sli_verify_object *find(struct verify *v, const char *key)
 {
-    struct object want = {.key = sl_str_from(key)};
+    struct sli_verify_object want = {.key = sl_str_from(key)};
     return v->count == 0 ? NULL : bsearch(&want, v->objects, v->count, sizeof(*v->objects), by_key);
 }
 
-/* ---- bytes of one file ---- */
+/* ---- the files, by several workers ---- */
 
-struct reading {
-    struct verify *v;
-    const struct object *o;
-};
-
-static sl_rc read_at(void *arg, uint64_t offset, size_t len, struct sl_buf *out, struct sl_err *err)
+static sl_rc tasks_new(struct verify *v, size_t count, struct sl_err *err)
 {
-    const struct reading *r = arg;
-    size_t before = out->len;
-    SL_TRY(r->v->be->ops->read(r->v->be, r->o->key, offset, len, out, err));
-    if (out->len - before != len) {
-        return SL_FAIL(err, SL_ECORRUPT, "%zu bytes at %llu were expected, %zu are there", len,
-                       (unsigned long long)offset, out->len - before);
+    v->tasks = sl_alloc_zero(SL_MAX(count, 1U), sizeof(*v->tasks));
+    return v->tasks == NULL ? SL_NOMEM(err) : SL_OK;
+}
+
+static void tasks_free(struct verify *v)
+{
+    for (uint32_t i = 0; i < v->task_count; i++) {
+        sl_free(v->tasks[i].problem);
+        sl_free(v->tasks[i].content.collection);
     }
-    return SL_OK;
+    sl_free(v->tasks);
 }
 
-static sl_rc hash_bytes(struct verify *v, const struct object *o, struct sl_buf *hex,
-                        struct sl_err *err)
+/* Keeps what was found; fails only when the file could not be looked at. */
+static sl_rc keep(struct task *t, struct sl_err *found, sl_rc rc, struct sl_err *err)
 {
-    SL_AUTO_PTR(sl_sha256) sha = sl_sha256_new();
-    SL_AUTO(sl_buf) block = SL_BUF_EMPTY;
-    struct reading r = {v, o};
-    uint8_t digest[SL_SHA256_SIZE];
-    if (sha == NULL) {
-        return SL_NOMEM(err);
-    }
-    for (uint64_t at = 0; at < o->size; at += block.len) {
-        sl_buf_clear(&block);
-        SL_TRY(read_at(&r, at, (size_t)SL_MIN(o->size - at, (uint64_t)BLOCK_BYTES), &block, err));
-        sl_sha256_add(sha, sl_buf_view(&block));
-    }
-    SL_TRY(sl_sha256_end(sha, digest, err));
-    sl_hex_add(hex, SL_BYTES(digest, sizeof(digest)));
-    return sl_buf_done(hex, err);
-}
-
-/* ---- one file against its line of the manifest ---- */
-
-static const char *text_of(const json_t *line, const char *key)
-{
-    const char *text = json_string_value(json_object_get(line, key));
-    return text == NULL ? "" : text;
-}
-
-static uint64_t number_of(const json_t *line, const char *key)
-{
-    return (uint64_t)json_integer_value(json_object_get(line, key));
-}
-
-static sl_rc expect_text(const char *what, const char *want, const char *found, struct sl_err *err)
-{
-    return strcmp(want, found) == 0
-               ? SL_OK
-               : SL_FAIL(err, SL_ECORRUPT, "%s: the manifest says %s, found %s", what, want, found);
-}
-
-static sl_rc expect_number(const char *what, uint64_t want, uint64_t found, struct sl_err *err)
-{
-    return want == found ? SL_OK
-                         : SL_FAIL(err, SL_ECORRUPT, "%s: the manifest says %llu, found %llu", what,
-                                   (unsigned long long)want, (unsigned long long)found);
-}
-
-/* What a line lacks would pass as nothing or zero. */
-static sl_rc check_line(const json_t *line, struct sl_err *err)
-{
-    static const char *const texts[] = {"path", "sha256", "collection"};
-    static const char *const numbers[] = {"bytes", "rows", "rowGroups"};
-    for (size_t i = 0; i < SL_COUNT_OF(texts); i++) {
-        if (!json_is_string(json_object_get(line, texts[i]))) {
-            return SL_FAIL(err, SL_ECORRUPT, "its line in the manifest has no text %s", texts[i]);
-        }
-    }
-    for (size_t i = 0; i < SL_COUNT_OF(numbers); i++) {
-        const json_t *number = json_object_get(line, numbers[i]);
-        if (!json_is_integer(number) || json_integer_value(number) < 0) {
-            return SL_FAIL(err, SL_ECORRUPT, "its line in the manifest has no count %s",
-                           numbers[i]);
-        }
-    }
-    return SL_OK;
-}
-
-static sl_rc check_bytes(struct verify *v, const struct object *o, const json_t *line,
-                         struct sl_err *err)
-{
-    SL_AUTO(sl_buf) hex = SL_BUF_EMPTY;
-    SL_TRY(expect_number("bytes", number_of(line, "bytes"), o->size, err));
-    SL_TRY(hash_bytes(v, o, &hex, err));
-    return expect_text("SHA-256", text_of(line, "sha256"), sl_buf_cstr(&hex), err);
-}
-
-static sl_rc check_key(const struct sl_pq_file *f, const char *key, const char *want,
-                       struct sl_err *err)
-{
-    struct sl_str found = {0};
-    if (!sl_pq_file_key(f, key, &found)) {
-        return want[0] == '\0'
-                   ? SL_OK
-                   : SL_FAIL(err, SL_ECORRUPT,
-                             "key %s of the footer: the manifest says %s, it has none", key, want);
-    }
-    return sl_str_is(found, want)
-               ? SL_OK
-               : SL_FAIL(err, SL_ECORRUPT, "key %s of the footer: the manifest says %s, found %.*s",
-                         key, want, SL_STR_ARG(found));
-}
-
-static sl_rc check_footer(const struct sl_pq_source *source, const json_t *line, struct sl_err *err)
-{
-    SL_AUTO_PTR(sl_pq_file) f = NULL;
-    SL_TRY(sl_pq_file_open(source, &f, err));
-    SL_TRY(expect_number("rows of the footer", number_of(line, "rows"), sl_pq_file_rows(f), err));
-    SL_TRY(expect_number("row groups of the footer", number_of(line, "rowGroups"),
-                         sl_pq_file_groups(f), err));
-    SL_TRY(check_key(f, "sluice.row_hash", text_of(line, "rowHash"), err));
-    SL_TRY(check_key(f, "collection", text_of(line, "collection"), err));
-    return check_key(f, "tenant", text_of(line, "tenant"), err);
-}
-
-struct walk {
-    uint64_t rows, hash;
-    char first[SL_UUID_TEXT_SIZE + 1], last[SL_UUID_TEXT_SIZE + 1];
-};
-
-static sl_rc walk_rows(const struct sl_pq_source *source, struct sl_object *obj, struct walk *ret,
-                       struct sl_err *err)
-{
-    SL_AUTO_PTR(sl_layout_reader) reader = NULL;
-    SL_AUTO(sl_buf) scratch = SL_BUF_EMPTY;
-    SL_TRY(sl_layout_reader_open(source, &reader, err));
-    for (;; ret->rows++) {
-        uint64_t hash = 0;
-        sl_rc rc = sl_layout_read(reader, obj, err);
-        if (rc == SL_END) {
-            return SL_OK;
-        }
-        SL_TRY(rc);
-        SL_TRY(sl_row_hash(obj, &scratch, &hash, err));
-        ret->hash += hash;
-        sl_uuid_format(obj->uuid, ret->last);
-        if (ret->rows == 0) {
-            memcpy(ret->first, ret->last, sizeof(ret->first));
-        }
-    }
-}
-
-/* Decodes every page of every column; each must have all rows. */
-static sl_rc check_pages(const struct sl_pq_source *source, struct sl_err *err)
-{
-    SL_AUTO_PTR(sl_pq_file) f = NULL;
-    SL_TRY(sl_pq_file_open(source, &f, err));
-    for (uint32_t group = 0; group < sl_pq_file_groups(f); group++) {
-        for (uint32_t leaf = 0; leaf < sl_pq_file_leaves(f); leaf++) {
-            SL_AUTO_PTR(sl_pq_chunk) chunk = NULL;
-            struct sl_pq_batch batch = {0};
-            uint64_t rows = 0;
-            SL_TRY(sl_pq_chunk_open(f, group, leaf, &chunk, err));
-            sl_rc rc = SL_OK;
-            while ((rc = sl_pq_chunk_next(chunk, &batch, err)) == SL_OK) {
-                for (uint32_t i = 0; i < batch.level_count; i++) {
-                    rows += batch.rep == NULL || batch.rep[i] == 0;
-                }
-            }
-            if (rc != SL_END) {
-                return rc;
-            }
-            if (rows != sl_pq_file_group_rows(f, group)) {
-                return SL_FAIL(err, SL_ECORRUPT,
-                               "row group %u, column %.*s: %llu rows, the footer says %llu", group,
-                               SL_STR_ARG(sl_pq_file_leaf(f, leaf)->path), (unsigned long long)rows,
-                               (unsigned long long)sl_pq_file_group_rows(f, group));
-            }
-        }
-    }
-    return SL_OK;
-}
-
-/* Decodes everything. line NULL: there is nothing to compare with. Rows that lack columns, by the
- * wish of who exported them, have no hash. */
-static sl_rc check_rows(const struct sl_pq_source *source, const json_t *line, struct sl_err *err)
-{
-    struct walk walk = {0};
-    char hash[SL_ROW_HASH_DIGITS + 1];
-    SL_TRY(check_pages(source, err));
-    if (line == NULL || json_object_get(line, "rowHash") == NULL) {
+    if (rc == SL_OK) {
         return SL_OK;
     }
-    struct sl_object *obj = sl_alloc(sizeof(*obj));
-    sl_rc rc = obj == NULL ? SL_NOMEM(err) : walk_rows(source, obj, &walk, err);
-    sl_free(obj);
-    SL_TRY(rc);
-    snprintf(hash, sizeof(hash), "%016llx", (unsigned long long)walk.hash);
-    SL_TRY(expect_number("rows read", number_of(line, "rows"), walk.rows, err));
-    SL_TRY(expect_text("hash of the rows", text_of(line, "rowHash"), hash, err));
-    SL_TRY(expect_text("first id", text_of(line, "firstId"), walk.first, err));
-    return expect_text("last id", text_of(line, "lastId"), walk.last, err);
-}
-
-static sl_rc check_file(struct verify *v, const char *path, const json_t *line, struct sl_err *err)
-{
-    struct object *o = find(v, path);
-    if (o == NULL) {
-        return SL_FAIL(err, SL_ENOTFOUND, "the manifest names it, it is not there");
-    }
-    if (o->is_named) {
-        return SL_FAIL(err, SL_ECORRUPT, "the manifest names it twice");
-    }
-    o->is_named = true;
-    struct reading r = {v, o};
-    struct sl_pq_source source = {
-        .read_at = read_at, .arg = &r, .size = o->size, .page_max = PAGE_MAX};
-    SL_TRY(check_bytes(v, o, line, err));
-    SL_TRY(check_footer(&source, line, err));
-    v->rows += number_of(line, "rows");
-    v->bytes += o->size;
-    return v->is_deep ? check_rows(&source, line, err) : SL_OK;
-}
-
-/* Tells of the file; fails only when it could not be looked at. */
-static sl_rc end_file(struct verify *v, const char *path, struct sl_err *found, sl_rc rc,
-                      struct sl_err *err)
-{
-    if (rc != SL_OK) {
-        sl_err_prefix(found, "%s", path);
-    }
-    if (rc != SL_OK && !is_finding(rc)) {
+    sl_err_prefix(found, "%s", t->path);
+    if (!is_finding(rc)) {
         if (err != NULL) {
             *err = *found;
         }
         return rc;
     }
-    tell_file(v, path, found, rc);
-    return SL_OK;
+    t->problem = sl_strdup(sl_err_text(found, rc));
+    return t->problem == NULL ? SL_NOMEM(err) : SL_OK;
+}
+
+static sl_rc run_task(struct sli_verify_reader *r, struct task *t, struct sl_err *err)
+{
+    struct sl_err found = {0};
+    if (t->o == NULL) {
+        return SL_OK;
+    }
+    sl_rc rc = t->line == NULL ? sli_verify_plain(r, t->o, &t->content, &found)
+                               : sli_verify_named(r, t->o, t->line, &t->content, &found);
+    return keep(t, &found, rc, err);
+}
+
+static void run_tasks(struct verify *v, struct sli_verify_reader *r)
+{
+    for (;;) {
+        struct sl_err err = {0};
+        uint32_t n = atomic_fetch_add_explicit(&v->next_task, 1, memory_order_relaxed);
+        if (n >= v->task_count || sl_cancel_is_set(v->stop)) {
+            return;
+        }
+        sl_rc rc = run_task(r, &v->tasks[n], &err);
+        if (rc != SL_OK) {
+            sl_mutex_lock(&v->mu);
+            if (v->locked.first.rc == SL_OK) { /* later ones may only say that they were stopped */
+                v->locked.first = err;
+                v->locked.first.rc = rc;
+            }
+            sl_mutex_unlock(&v->mu);
+            sl_cancel_set(v->stop);
+            return;
+        }
+    }
+}
+
+static void work(void *arg)
+{
+    struct verify *v = arg;
+    struct sli_verify_reader r = {.be = v->be, .stop = v->stop, .is_deep = v->is_deep};
+    run_tasks(v, &r);
+    sli_verify_reader_fini(&r);
+}
+
+/* Returns when nobody is at work any more. */
+static sl_rc run_all(struct verify *v, struct sl_err *err)
+{
+    struct sl_thread *threads[WORKERS_MAX] = {NULL};
+    uint32_t count = SL_MIN(v->worker_count, v->task_count);
+    for (uint32_t i = 1; i < count; i++) {
+        SL_IGNORE(sl_thread_start("verify", work, v, &threads[i], NULL), "fewer do it all, too");
+    }
+    run_tasks(v, &v->reader);
+    for (uint32_t i = 1; i < count; i++) {
+        sl_thread_join(threads[i]);
+    }
+    sl_mutex_lock(&v->mu);
+    struct sl_err first = v->locked.first;
+    sl_mutex_unlock(&v->mu);
+    if (first.rc != SL_OK) {
+        if (err != NULL) {
+            *err = first;
+        }
+        return first.rc;
+    }
+    return sl_cancel_is_set(v->stop) ? SL_FAIL(err, SL_ECANCELED, "the check was canceled") : SL_OK;
 }
 
 /* ---- an export with a manifest ---- */
@@ -357,7 +235,7 @@ static bool is_record(struct sl_str key)
 static void tell_strangers(struct verify *v)
 {
     for (uint32_t i = 0; i < v->count; i++) {
-        const struct object *o = &v->objects[i];
+        const struct sli_verify_object *o = &v->objects[i];
         if (!o->is_named && !is_record(o->key)) {
             problem(v, "%.*s: not in the manifest, it is no file of this export",
                     SL_STR_ARG(o->key));
@@ -377,12 +255,12 @@ static sl_rc check_sums(struct verify *v, struct sl_err *err)
     SL_TRY(sl_backend_get(v->be, SL_STR("_SUCCESS"), 4096, &success, err));
     for (size_t i = 0; i < SL_COUNT_OF(names); i++) {
         SL_AUTO(sl_buf) line = SL_BUF_EMPTY;
-        const struct object *o = find(v, names[i]);
+        const struct sli_verify_object *o = find(v, names[i]);
         if (o == NULL) {
             problem(v, "%s: _SUCCESS names it, it is not there", names[i]);
             continue;
         }
-        SL_TRY(hash_bytes(v, o, &line, err));
+        SL_TRY(sli_verify_hash(&v->reader, o, &line, err));
         sl_buf_addf(&line, "  %s\n", names[i]);
         SL_TRY(sl_buf_done(&line, err));
         if (strstr(sl_buf_cstr(&success), sl_buf_cstr(&line)) == NULL) {
@@ -406,19 +284,21 @@ static sl_rc get_json(struct verify *v, const char *key, json_t **ret, struct sl
     return SL_OK;
 }
 
-static uint64_t hash_of(const json_t *line)
+/* Adds the rowHash of a line, if it has one. */
+static sl_rc add_hash(const json_t *line, uint64_t *sum, struct sl_err *err)
 {
     SL_AUTO(sl_buf) raw = SL_BUF_EMPTY;
     uint64_t hash = 0;
-    (void)sl_hex_parse(sl_str_from(text_of(line, "rowHash")), &raw);
+    (void)sl_hex_parse(sl_str_from(sli_verify_text(line, "rowHash")), &raw);
     for (size_t i = 0; i < raw.len; i++) {
         hash = hash << 8 | raw.ptr[i];
     }
-    return hash;
+    *sum += hash;
+    return sl_buf_done(&raw, err);
 }
 
 /* The total of the manifest against its own lines. */
-static void check_total(struct verify *v, const json_t *manifest)
+static sl_rc check_total(struct verify *v, const json_t *manifest, struct sl_err *err)
 {
     const json_t *files = json_object_get(manifest, "files"), *line = NULL;
     const json_t *total = json_object_get(manifest, "total");
@@ -427,48 +307,70 @@ static void check_total(struct verify *v, const json_t *manifest)
     size_t i = 0;
     json_array_foreach(files, i, line)
     {
-        rows += number_of(line, "rows");
-        bytes += number_of(line, "bytes");
-        hash += hash_of(line);
+        rows += sli_verify_number(line, "rows");
+        bytes += sli_verify_number(line, "bytes");
+        SL_TRY(add_hash(line, &hash, err));
     }
-    if (!json_is_array(files) || number_of(total, "files") != json_array_size(files) ||
-        number_of(total, "rows") != rows || number_of(total, "bytes") != bytes) {
+    if (!json_is_array(files) || sli_verify_number(total, "files") != json_array_size(files) ||
+        sli_verify_number(total, "rows") != rows || sli_verify_number(total, "bytes") != bytes) {
         problem(v,
                 "_manifest.json: total says %llu files, %llu rows, %llu bytes; its lines say %zu, "
                 "%llu, %llu",
-                (unsigned long long)number_of(total, "files"),
-                (unsigned long long)number_of(total, "rows"),
-                (unsigned long long)number_of(total, "bytes"), json_array_size(files),
+                (unsigned long long)sli_verify_number(total, "files"),
+                (unsigned long long)sli_verify_number(total, "rows"),
+                (unsigned long long)sli_verify_number(total, "bytes"), json_array_size(files),
                 (unsigned long long)rows, (unsigned long long)bytes);
     }
     snprintf(digits, sizeof(digits), "%016llx", (unsigned long long)hash);
-    const char *told = text_of(total, "rowHash");
+    const char *told = sli_verify_text(total, "rowHash");
     if (told[0] != '\0' && strcmp(told, digits) != 0) {
         problem(v, "_manifest.json: total says rowHash %s, its lines make %s", told, digits);
     }
+    return SL_OK;
+}
+
+/* What can be said of a line before its file is read. */
+static sl_rc look_up(struct verify *v, const json_t *line, struct sli_verify_object **ret,
+                     struct sl_err *err)
+{
+    SL_TRY(sli_verify_line(line, err));
+    struct sli_verify_object *o = find(v, sli_verify_text(line, "path"));
+    if (o == NULL) {
+        return SL_FAIL(err, SL_ENOTFOUND, "the manifest names it, it is not there");
+    }
+    if (o->is_named) {
+        return SL_FAIL(err, SL_ECORRUPT, "the manifest names it twice");
+    }
+    o->is_named = true;
+    *ret = o;
+    return SL_OK;
 }
 
 static sl_rc check_lines(struct verify *v, const json_t *manifest, struct sl_err *err)
 {
     size_t i = 0;
-    const json_t *line = NULL;
-    uint64_t version = number_of(manifest, "formatVersion");
+    const json_t *line = NULL, *files = json_object_get(manifest, "files");
+    uint64_t version = sli_verify_number(manifest, "formatVersion");
     if (version != 1) {
         problem(v, "_manifest.json: formatVersion 1 was expected, found %llu",
                 (unsigned long long)version);
         return SL_OK;
     }
-    json_array_foreach(json_object_get(manifest, "files"), i, line)
+    SL_TRY(tasks_new(v, json_array_size(files), err));
+    json_array_foreach(files, i, line)
     {
         struct sl_err found = {0};
-        const char *path = text_of(line, "path");
-        sl_rc rc = check_line(line, &found);
-        if (rc == SL_OK) {
-            rc = check_file(v, path, line, &found);
-        }
-        SL_TRY(end_file(v, path, &found, rc, err));
+        struct sli_verify_object *o = NULL;
+        struct task *t = &v->tasks[v->task_count++];
+        sl_rc rc = look_up(v, line, &o, &found);
+        *t = (struct task){.path = sli_verify_text(line, "path"), .line = line, .o = o};
+        SL_TRY(keep(t, &found, rc, err));
     }
-    check_total(v, manifest);
+    SL_TRY(run_all(v, err));
+    for (uint32_t n = 0; n < v->task_count; n++) {
+        tell_file(v, &v->tasks[n]);
+    }
+    SL_TRY(check_total(v, manifest, err));
     tell_strangers(v);
     return SL_OK;
 }
@@ -481,7 +383,7 @@ static sl_rc check_status(struct verify *v, json_t **ret_record, struct sl_err *
         return SL_OK;
     }
     SL_TRY(get_json(v, SLI_METADATA_KEY, ret_record, err));
-    const char *status = text_of(*ret_record, "status");
+    const char *status = sli_verify_text(*ret_record, "status");
     if (*ret_record != NULL && strcmp(status, "SUCCESS") != 0) {
         problem(v, "%s: status SUCCESS was expected, found %s", SLI_METADATA_KEY, status);
     }
@@ -502,49 +404,16 @@ static sl_rc verify_manifest(struct verify *v, struct sl_err *err)
 
 /* ---- an export without one ---- */
 
-/* Adds the rows of the file to those of its collection in `found`. */
-static sl_rc check_plain(struct verify *v, const struct object *o, json_t *found,
-                         struct sl_err *err)
-{
-    SL_AUTO_PTR(sl_pq_file) f = NULL;
-    struct reading r = {v, o};
-    struct sl_pq_source source = {
-        .read_at = read_at, .arg = &r, .size = o->size, .page_max = PAGE_MAX};
-    struct sl_str name = {0};
-    SL_TRY(sl_pq_file_open(&source, &f, err));
-    if (sl_pq_file_key(f, "sluice.row_hash", &name)) {
-        return SL_FAIL(err, SL_ECORRUPT,
-                       "it was written with a manifest, but _manifest.json is not there");
-    }
-    if (!sl_pq_file_key(f, "collection", &name)) {
-        return SL_FAIL(err, SL_ECORRUPT, "the footer has no key collection");
-    }
-    char *key = sl_strndup(name.ptr, name.len);
-    if (key == NULL) {
-        return SL_NOMEM(err);
-    }
-    json_int_t rows = json_integer_value(json_object_get(found, key));
-    int is_bad =
-        json_object_set_new(found, key, json_integer(rows + (json_int_t)sl_pq_file_rows(f)));
-    sl_free(key);
-    if (is_bad != 0) {
-        return SL_FAIL(err, SL_ECORRUPT, "its key collection is not UTF-8");
-    }
-    v->rows += sl_pq_file_rows(f);
-    v->bytes += o->size;
-    return v->is_deep ? check_rows(&source, NULL, err) : SL_OK;
-}
-
 static void check_counts(struct verify *v, const json_t *record, json_t *found)
 {
     const char *name = NULL, *shard_name = NULL;
     json_t *shards = NULL, *shard = NULL, *rows = NULL;
     json_object_foreach(json_object_get(record, "shardStatus"), name, shards)
     {
-        uint64_t want = 0, have = number_of(found, name);
+        uint64_t want = 0, have = sli_verify_number(found, name);
         json_object_foreach(shards, shard_name, shard)
         {
-            want += number_of(shard, "objectsExported");
+            want += sli_verify_number(shard, "objectsExported");
         }
         if (want != have) {
             problem(v, "collection %s: %s says %llu rows, its files have %llu", name,
@@ -558,6 +427,40 @@ static void check_counts(struct verify *v, const json_t *record, json_t *found)
     }
 }
 
+/* In the order of the listing, rows added to those of their collection. */
+static void tell_plain(struct verify *v, json_t *found)
+{
+    uint32_t next = 0;
+    for (uint32_t i = 0; i < v->count; i++) {
+        const struct sli_verify_object *o = &v->objects[i];
+        if (next < v->task_count && v->tasks[next].o == o) {
+            const struct task *t = &v->tasks[next++];
+            const char *name = t->content.collection;
+            tell_file(v, t);
+            if (name != NULL) {
+                uint64_t rows = sli_verify_number(found, name) + t->content.rows;
+                (void)json_object_set_new(found, name, json_integer((json_int_t)rows));
+            }
+        } else if (!is_record(o->key)) {
+            problem(v, "%.*s: no file of an export", SL_STR_ARG(o->key));
+        }
+    }
+}
+
+static sl_rc check_files(struct verify *v, json_t *found, struct sl_err *err)
+{
+    SL_TRY(tasks_new(v, v->count, err));
+    for (uint32_t i = 0; i < v->count; i++) {
+        const struct sli_verify_object *o = &v->objects[i];
+        if (sl_str_ends(o->key, ".parquet")) {
+            v->tasks[v->task_count++] = (struct task){.path = o->key.ptr, .o = o};
+        }
+    }
+    SL_TRY(run_all(v, err));
+    tell_plain(v, found);
+    return SL_OK;
+}
+
 static sl_rc verify_plain(struct verify *v, struct sl_err *err)
 {
     json_t *record = NULL, *found = json_object();
@@ -565,15 +468,8 @@ static sl_rc verify_plain(struct verify *v, struct sl_err *err)
         problem(v, "_manifest.json: not there, _SUCCESS or _schema.json beside it is");
     }
     sl_rc rc = check_status(v, &record, err);
-    for (uint32_t i = 0; rc == SL_OK && i < v->count; i++) {
-        const struct object *o = &v->objects[i];
-        if (sl_str_ends(o->key, ".parquet")) {
-            struct sl_err why = {0};
-            sl_rc one = check_plain(v, o, found, &why);
-            rc = end_file(v, o->key.ptr, &why, one, err); /* the arena ends texts with NUL */
-        } else if (!is_record(o->key)) {
-            problem(v, "%.*s: no file of an export", SL_STR_ARG(o->key));
-        }
+    if (rc == SL_OK) {
+        rc = check_files(v, found, err);
     }
     if (rc == SL_OK && record != NULL) {
         check_counts(v, record, found);
@@ -603,8 +499,21 @@ static sl_rc verify_all(struct verify *v, struct sl_str place, struct sl_err *er
     return SL_OK;
 }
 
+/* v is zero but for what the caller chose. */
+static sl_rc run(struct verify *v, const struct sl_backend_env *env, struct sl_str place,
+                 struct sl_err *err)
+{
+    struct sl_backend_env stoppable = *env;
+    v->stop = env->cancel == NULL ? &v->own_stop : env->cancel;
+    stoppable.cancel = v->stop;
+    stoppable.is_cancel_wide = true;
+    SL_TRY(sl_backend_open(&stoppable, place, &v->be, err));
+    v->reader = (struct sli_verify_reader){.be = v->be, .stop = v->stop, .is_deep = v->is_deep};
+    return verify_all(v, place, err);
+}
+
 sl_rc sl_export_verify(const struct sl_backend_env *env, struct sl_str place, bool is_deep,
-                       json_t **ret, struct sl_err *err)
+                       uint32_t parallelism, json_t **ret, struct sl_err *err)
 {
     struct verify v = {.is_deep = is_deep, .doc = json_object()};
     (void)json_object_set_new(v.doc, "status", json_null()); /* the first member */
@@ -612,15 +521,19 @@ sl_rc sl_export_verify(const struct sl_backend_env *env, struct sl_str place, bo
     v.problems = json_array();
     (void)json_object_set_new(v.doc, "files", v.files);
     (void)json_object_set_new(v.doc, "problems", v.problems);
-    sl_rc rc = sl_backend_open(env, place, &v.be, err);
-    if (rc == SL_OK) {
-        rc = verify_all(&v, place, err);
-    }
+    v.worker_count = SL_MIN(sli_parallelism(parallelism), (uint32_t)WORKERS_MAX);
+    sl_cancel_init(&v.own_stop);
+    sl_mutex_init(&v.mu);
+    sl_rc rc = run(&v, env, place, err);
     if (rc == SL_OK) {
         *ret = sl_move(&v.doc);
     }
     json_decref(v.doc);
+    tasks_free(&v);
+    sli_verify_reader_fini(&v.reader);
     sl_backend_close(v.be);
+    sl_mutex_fini(&v.mu);
+    sl_cancel_fini(&v.own_stop);
     sl_free(v.objects);
     sl_arena_fini(&v.arena);
     return rc;

@@ -4,11 +4,16 @@ import hashlib
 import json
 import pathlib
 import shutil
+import signal
+import subprocess
 import sys
+import threading
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "lib"))
 import pyarrow.parquet as pq  # noqa: E402
 import stores  # noqa: E402
+from fault_proxy import FaultProxy, Hang, s3_answer  # noqa: E402
 from node import Node, check, equal, run  # noqa: E402
 
 STATES = pathlib.Path(__file__).parents[1] / "data/weaviate/states"
@@ -124,8 +129,9 @@ def test_without_manifest_files_are_those_of_weaviate(bin_dir):
 
 
 def verify(node, place, *options):
-    code, out, err = node.sluice("verify", str(place), "--json", *options)
+    code, out, err = node.sluice("verify", str(place), "--json", "--parallelism", "1", *options)
     check(out, code, err)
+    equal(node.sluice("verify", str(place), "--json", "-p", "8", *options), (code, out, err), "by many workers")
     doc = json.loads(out)
     equal((doc["status"], code), ("good", 0) if not doc["problems"] else ("bad", 1), doc["problems"])
     return doc
@@ -208,6 +214,7 @@ def test_every_damage_is_told(bin_dir):
     code, _, err = node.sluice("verify", str(node.data / "nothing"))
     check(code == 1 and "there is no export" in err, code, err)
     equal(node.sluice("verify")[0], 2, "usage")
+    equal(node.sluice("verify", str(good), "-p", "many")[0], 2, "usage")
     code, out, _ = node.sluice("verify", str(node.data / "bad-4"))
     equal((code, out.splitlines()[-1]), (1, "bad: 3 files, 520 rows, 1 problems"))
     node.close()
@@ -300,6 +307,45 @@ def test_exports_in_a_store_are_verified_there(bin_dir):
             client.delete_object(Bucket=stores.BUCKET, Key=f"x/{key}")
             problems = verify(node, place)["problems"]
             check(any(p.startswith(word) for p in problems), word, problems)
+        node.close()
+
+
+def test_a_store_that_cannot_be_read_ends_it_at_once(bin_dir):
+    with stores.versitygw() as store, FaultProxy(store.port) as proxy:
+        node = loaded(bin_dir, **store.env, EXPORT_DEFAULT_PATH="")
+        node.ok("POST", "/v1/export/s3", {"id": "x", "file_format": "parquet"})
+        equal(json.loads(node.sluice("wait", "x", "--backend", "s3", "--json")[1])["status"], "SUCCESS")
+        node.env["BACKUP_S3_ENDPOINT"] = f"127.0.0.1:{proxy.port}"
+        place, hangs = f"{store.place}/x", threading.Event()
+
+        def hang(request):
+            if request.name == "GetObject" and request.path.rpartition("/")[2].startswith("A_"):
+                hangs.set()
+                return Hang()
+            return None
+
+        def deny(request):
+            return s3_answer(403, "AccessDenied") if request.path.endswith(TWO) else None
+
+        def deny_then(request):
+            if request.path.endswith(TWO):
+                check(hangs.wait(60))
+            return deny(request)
+
+        proxy.rules[:] = [deny]
+        code, out, err = node.sluice("verify", place, "--json", "-p", "1")
+        equal((code, out), (1, ""), err)
+        check(err.startswith(f"sluice: {TWO}: ") and "AccessDenied" in err, err)
+        # A worker that waits for the store does not hold up the others' failure.
+        proxy.rules[:], begun = [hang, deny_then], time.monotonic()
+        equal(node.sluice("verify", place, "--json", "-p", "8"), (1, "", err))
+        check(time.monotonic() - begun < 15, "seconds until it ended", time.monotonic() - begun)
+        hangs.clear()
+        proxy.rules[:] = [hang]
+        with subprocess.Popen([node.bin_dir / "sluice", "verify", place], env=node.env, stdout=subprocess.PIPE) as left:
+            check(hangs.wait(60))
+            left.send_signal(signal.SIGINT)
+            equal((left.wait(15), left.stdout.read()), (-signal.SIGINT, b""))
         node.close()
 
 
