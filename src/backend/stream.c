@@ -45,13 +45,12 @@ struct stream {
     struct sl_backend *be; /* borrowed */
     struct sl_stream_opts opts;
     struct sl_upload *upload; /* owned until complete or cancel */
-    struct sl_sha256
-        *sha256; /* of all that was written. Owner only, as all up to `mu`; NULL: not asked for */
-    struct part *current;   /* being filled; NULL before the next byte */
-    uint64_t size;          /* bytes written */
-    uint32_t part_count;    /* parts begun */
-    struct sl_mutex mu;     /* protects `locked` */
-    struct sl_cond changed; /* a part came back */
+    struct sl_sha256 *sha256; /* of all written; NULL: not asked for. Owner only, to `mu` */
+    struct part *current;     /* being filled; NULL before the next byte */
+    uint64_t size;            /* bytes written */
+    uint32_t part_count;      /* parts begun */
+    struct sl_mutex mu;       /* protects `locked` */
+    struct sl_cond changed;   /* a part came back */
     struct {
         uint32_t in_flight; /* parts handed to the uploaders */
         sl_rc rc;           /* first failure; SL_OK until then, never overwritten */

@@ -375,8 +375,8 @@ sl_rc sl_db_class_update(struct sl_db *db, struct sl_str name, json_t *body, str
 {
     json_t *wanted = NULL;
     SL_TRY(sli_check_writable(db, err));
-    (void)json_object_del(body,
-                          "shardingConfig"); /* sent as GET showed it; the class keeps its own */
+    /* Sent as GET showed it; the class keeps its own. */
+    (void)json_object_del(body, "shardingConfig");
     SL_TRY(sli_class_complete(body, &wanted, err));
     sl_rwlock_write(&db->schema_lock);
     struct sli_class *c = sli_class_find(db, name);
