@@ -29,12 +29,13 @@
 #define SLOW_MS     5000
 
 enum event { EVENT_CALL, EVENT_MESSAGE, EVENT_SENT, EVENT_TOLD, EVENT_CLOSED };
-/* Who may send on a call: the thread that moves it away from READING. */
+/* Who may send on a call: the thread that moves it away from READING or LISTENING. */
 enum phase {
-    PHASE_BUSY,    /* working or sending */
-    PHASE_READING, /* nobody is at work; a message or the stop of the node may come */
-    PHASE_TELLING, /* the stop is being told; then READING again */
-    PHASE_WAITING, /* as TELLING, and a message has come meanwhile */
+    PHASE_BUSY,      /* working or sending */
+    PHASE_READING,   /* nobody is at work; a message or the stop of the node may come */
+    PHASE_TELLING,   /* the stop is being told; then LISTENING */
+    PHASE_WAITING,   /* as TELLING, and a message has come meanwhile */
+    PHASE_LISTENING, /* as READING, and the stop was told */
 };
 struct tag {
     struct sli_call *call;
@@ -56,8 +57,9 @@ struct sli_call {
     grpc_status_code status;
     char status_text[SL_ERR_TEXT_SIZE];
     int is_cancelled; /* written by the core before EVENT_CLOSED */
-    atomic_bool is_gone, is_told;
+    atomic_bool is_gone;
     atomic_int phase;
+    bool is_told;                   /* the thread that may send looks at it */
     bool is_read;                   /* the message waiting is one */
     struct sli_call *next, *before; /* among the streams of the node */
     struct sli_call *next_told;
@@ -148,15 +150,16 @@ static bool move(struct sli_call *c, enum phase from, enum phase to)
     return atomic_compare_exchange_strong(&c->phase, &seen, (int)to);
 }
 
-/* Tells a stream that the node stops, if nobody else is sending on it and it was not told yet. */
+/* Tells a stream that the node stops, if nobody else is sending on it and it was not told yet:
+ * once, since of those who may do it at the same time one moves it away from READING for good. */
 static void tell(struct sli_call *c)
 {
     grpc_op ops[2] = {0};
     size_t count = 0;
-    if (atomic_load(&c->is_told) || !move(c, PHASE_READING, PHASE_TELLING)) {
+    if (!move(c, PHASE_READING, PHASE_TELLING)) {
         return;
     }
-    atomic_store(&c->is_told, true);
+    c->is_told = true;
     SL_AUTO(sl_buf) text = SL_BUF_EMPTY;
     sli_rpc_shutting_down(&text);
     grpc_slice slice = grpc_slice_from_copied_buffer((const char *)text.ptr, text.len);
@@ -175,7 +178,7 @@ static void read_message(struct sli_call *c)
 {
     grpc_op op = {.op = GRPC_OP_RECV_MESSAGE};
     op.data.recv_message.recv_message = &c->message;
-    atomic_store(&c->phase, PHASE_READING); /* before it can come */
+    atomic_store(&c->phase, c->is_told ? PHASE_LISTENING : PHASE_READING); /* before it can come */
     if (start(c, &op, 1, &c->on_message) && c->method->is_stream &&
         atomic_load(&c->api->is_draining)) {
         tell(c);
@@ -509,7 +512,7 @@ static void take_message(struct sli_call *c, bool is_ok)
 static void on_message(struct sli_call *c, bool is_ok)
 {
     c->is_read = is_ok;
-    while (!move(c, PHASE_READING, PHASE_BUSY)) {
+    while (!move(c, PHASE_READING, PHASE_BUSY) && !move(c, PHASE_LISTENING, PHASE_BUSY)) {
         if (move(c, PHASE_TELLING, PHASE_WAITING)) {
             return; /* on_told takes it */
         }
@@ -519,7 +522,7 @@ static void on_message(struct sli_call *c, bool is_ok)
 
 static void on_told(struct sli_call *c)
 {
-    if (!move(c, PHASE_TELLING, PHASE_READING)) {
+    if (!move(c, PHASE_TELLING, PHASE_LISTENING)) {
         atomic_store(&c->phase, PHASE_BUSY);
         take_message(c, c->is_read);
     }
