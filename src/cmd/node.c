@@ -186,8 +186,17 @@ static sl_rc open_foreign(struct sli_node *n, const struct sl_config *config, st
         return sl_source_weaviate_open(n->foreign_path, n->kind, &opts, &n->source, err);
     }
     SL_AUTO(sl_buf) path = SL_BUF_EMPTY;
-    struct sl_backend_env env = {.config = config, .clock = sl_clock_real()};
-    SL_TRY(sl_mirror_open_place(&env, sl_str_from(n->foreign_path), spool, &n->mirror, &path, err));
+    sl_cancel_init(&n->mirror_cancel);
+    struct sl_backend_env env = {.config = config,
+                                 .clock = sl_clock_real(),
+                                 .cancel = &n->mirror_cancel,
+                                 .is_cancel_wide = true};
+    sl_rc rc =
+        sl_mirror_open_place(&env, sl_str_from(n->foreign_path), spool, &n->mirror, &path, err);
+    if (rc != SL_OK) {
+        sl_cancel_fini(&n->mirror_cancel);
+        return rc;
+    }
     opts.open_file = sl_mirror_open_file;
     opts.open_arg = n->mirror;
     return sl_source_weaviate_open(sl_buf_cstr(&path), n->kind, &opts, &n->source, err);
@@ -288,12 +297,23 @@ sl_rc sli_node_open_read_only(const char *data_path, const struct sl_config *con
     return rc;
 }
 
+void sli_node_stop(struct sli_node *node)
+{
+    sl_exports_stop(node->exports);
+    if (node->mirror != NULL) { /* now: what that breaks off is no failure of its own any more */
+        sl_cancel_set(&node->mirror_cancel);
+    }
+}
+
 void sli_node_close(struct sli_node *node)
 {
     sl_exports_close(node->exports);
     sl_ticker_free(node->ticker);
     sl_source_close(node->source);
-    sl_mirror_close(node->mirror);
+    if (node->mirror != NULL) {
+        sl_mirror_close(node->mirror);
+        sl_cancel_fini(&node->mirror_cancel);
+    }
     if (node->offload != NULL) {
         sl_cancel_set(&node->offload_cancel); /* or closing would wait for a store that is down */
     }

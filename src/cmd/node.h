@@ -29,9 +29,10 @@ struct sli_node {
     struct sl_db *db;                /* NULL: the source reads foreign data */
     struct sl_source *source;
     enum sl_source_kind kind;
-    const char *foreign_path; /* of the configuration; NULL: our own database */
-    struct sl_buf spool_path; /* lent to the source */
-    struct sl_mirror *mirror; /* of a backup in an object store; lent to the source */
+    const char *foreign_path;       /* of the configuration; NULL: our own database */
+    struct sl_buf spool_path;       /* lent to the source */
+    struct sl_mirror *mirror;       /* of a backup in an object store; lent to the source */
+    struct sl_cancel mirror_cancel; /* while mirror is open for a server */
     struct sl_ticker *ticker;
     struct sl_exports *exports;
 };
@@ -54,6 +55,8 @@ sl_rc sli_source_parse(const char *text, enum sl_source_kind *ret_kind, const ch
  * a setting) and foreign_path lies within the other, links resolved. */
 sl_rc sli_check_apart(const char *setting, const char *path, const char *foreign_path,
                       struct sl_err *err);
+/* Of a server: takes no new export, ends the running one, and reads no more of a store. */
+void sli_node_stop(struct sli_node *node);
 void sli_node_close(struct sli_node *node); /* in reverse order; zeroed node is fine */
 /* As many open files as the system lets us: connections and the store's files share the limit, the
  * files of a running Weaviate are held open all at once, and the soft value is often just 1024. */

@@ -262,7 +262,7 @@ static sl_rc serve(const struct live *l, const sigset_t *signals, struct sl_err 
             watch(signals, l);
             sli_notify("STOPPING=1");
             sl_api_set_ready(api, false); /* balancers look elsewhere while the rest ends */
-            sl_exports_stop(node.exports);
+            sli_node_stop(&node);
         }
         sl_grpc_stop(grpc);
         sl_api_stop(api);

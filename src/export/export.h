@@ -79,11 +79,11 @@ struct sl_exports;
 /* Also finishes what a killed process left (recovery.c), and waits for no store. */
 sl_rc sl_exports_open(const struct sl_exports_opts *opts, struct sl_exports **ret,
                       struct sl_err *err);
-/* Refuses new exports, cancels the running one (journaled FAILED `interrupted by shutdown`), waits
- * for it, frees. */
+/* As stop; waits for the running export and frees. */
 void sl_exports_close(struct sl_exports *ex);
 SL_DEFINE_FREEP(sl_exports, sl_exports_close)
-/* Refuses new exports with SL_ECLOSED from now on; the running one goes on. For SIGTERM. */
+/* Refuses new exports with SL_ECLOSED from now on; the running one ends as FAILED, `interrupted`,
+ * which is not waited for. For SIGTERM. */
 void sl_exports_stop(struct sl_exports *ex);
 
 struct sl_export_request {

@@ -149,7 +149,8 @@ static void set_error_locked(struct sli_job *job, uint32_t shard_idx, const char
 void sli_job_fail(struct sli_job *job, uint32_t shard_idx, const struct sl_err *err, sl_rc rc)
 {
     sl_mutex_lock(&job->mu);
-    if (job->error.rc == SL_OK && !job->is_cancel_wanted) {
+    bool is_ended = job->state >= SL_EXPORT_SUCCESS; /* its records are being written */
+    if (job->error.rc == SL_OK && !job->is_cancel_wanted && !is_ended) {
         job->error_shard = shard_idx;
         set_error_locked(job, shard_idx, sl_err_text(err, rc), rc);
     }

@@ -80,6 +80,14 @@ sl_rc sli_enabled_check(const struct sl_export_settings *settings, struct sl_err
                          "config");
 }
 
+static bool is_stopping(struct sl_exports *ex)
+{
+    sl_mutex_lock(&ex->mu);
+    bool is_it = ex->is_stopping;
+    sl_mutex_unlock(&ex->mu);
+    return is_it;
+}
+
 static sl_rc check_request(struct sl_exports *ex, const struct sl_export_settings *settings,
                            const struct sl_export_request *request, struct sl_err *err)
 {
@@ -87,10 +95,7 @@ static sl_rc check_request(struct sl_exports *ex, const struct sl_export_setting
         return SL_FAIL(err, SL_EINVAL, "export ID is required");
     }
     SL_TRY(sli_enabled_check(settings, err));
-    sl_mutex_lock(&ex->mu);
-    bool is_stopping = ex->is_stopping;
-    sl_mutex_unlock(&ex->mu);
-    if (is_stopping) {
+    if (is_stopping(ex)) {
         return SL_FAIL(err, SL_ECLOSED, "server is shutting down");
     }
     SL_TRY(sli_id_check(request->id, err));
@@ -364,6 +369,19 @@ static sl_rc prepare(struct sli_job *job, const struct sl_export_settings *setti
     return check_free_id(job, err);
 }
 
+/* Ends the job, if it is running, by a stop of the node. */
+static void interrupt(struct sli_job *job)
+{
+    sl_mutex_lock(&job->mu);
+    bool is_running = !job->is_done;
+    sl_mutex_unlock(&job->mu);
+    if (is_running) {
+        struct sl_err err = {0};
+        sl_rc rc = SL_FAIL(&err, SL_ECLOSED, "interrupted: the node was stopped");
+        sli_job_fail(job, UINT32_MAX, &err, rc);
+    }
+}
+
 /* Holds the slot; gives it back on failure. */
 static sl_rc start_job(struct sli_job *job, const struct sl_export_request *request,
                        struct sl_buf *out, struct sl_err *err)
@@ -396,6 +414,9 @@ static sl_rc start_job(struct sli_job *job, const struct sl_export_request *requ
     sl_histogram_add(SL_HISTOGRAM_COORDINATION,
                      sl_clock_mono_ns(job->ex->opts.clock) - job->started_mono_ns);
     sli_job_add(job->ex, job); /* known from here on, before anything of it runs */
+    if (is_stopping(job->ex)) {
+        interrupt(job); /* the stop may have come before it was known */
+    }
     return sli_runner_start(job, err);
 }
 
@@ -501,6 +522,9 @@ void sl_exports_stop(struct sl_exports *ex)
 {
     sl_mutex_lock(&ex->mu);
     ex->is_stopping = true;
+    for (struct sli_job *job = ex->jobs; job != NULL; job = job->next) {
+        interrupt(job);
+    }
     sl_mutex_unlock(&ex->mu);
     sli_recovery_stop(ex);
 }
@@ -511,16 +535,6 @@ void sl_exports_close(struct sl_exports *ex)
         return;
     }
     sl_exports_stop(ex);
-    for (struct sli_job *job = ex->jobs; job != NULL; job = job->next) {
-        sl_mutex_lock(&job->mu);
-        bool is_running = !job->is_done;
-        sl_mutex_unlock(&job->mu);
-        if (is_running) {
-            struct sl_err err = {0};
-            sl_rc rc = SL_FAIL(&err, SL_ECLOSED, "interrupted: the node was stopped");
-            sli_job_fail(job, UINT32_MAX, &err, rc);
-        }
-    }
     struct sli_job *job = ex->jobs;
     while (job != NULL) {
         struct sli_job *next = job->next;

@@ -207,6 +207,14 @@ def backups(folder):
     return sorted(p.name[len("backup-"):-len(".tar.zst")] for p in folder.glob("backup-*.tar.zst"))
 
 
+def backup_sets():
+    """(folder of a set, name, names of all that must lie beside each other)."""
+    for info in sorted(SMALL.glob("states/*/*/info.json")):
+        about = json.loads(info.read_text()).get("backups", {})
+        for name in backups(info.parent):
+            yield info.parent, name, {name, about[name].get("base", name)}
+
+
 def real_expected(folder, name):
     """Expected of an archive in real/<version>; all backups share one truth."""
     kind = "backup" if name.startswith("backup") else name

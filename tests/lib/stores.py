@@ -240,8 +240,8 @@ class Azure:
     def open_uploads(self):
         """Blobs that have blocks, but no list of them."""
         client = self.client()
-        every = {b.name for b in client.list_blobs(include=["uncommittedblobs"])}
-        return sorted(every - {b.name for b in client.list_blobs()})
+        committed = {b.name for b in client.list_blobs()}  # first: of a blob removed in between nothing is left over
+        return sorted({b.name for b in client.list_blobs(include=["uncommittedblobs"])} - committed)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "lib"))
 # pylint: disable=wrong-import-position
+import fixtures
 import stores
 from fault_proxy import FaultProxy, Hang, always, first
 from node import Failed, Node, check, equal, run
@@ -89,7 +90,12 @@ def an_export_is_ended_when_its_store_is_back(bin_dir, kind, store, proxy, data,
     wait_for(lambda: told(node, '"export_recovery"', "could not be ended", '"killed"'), f"{kind}: a line of the log")
     line = told(node, "could not be ended")
     check(store.place in line and f"127.0.0.1:{proxy.port}" in line, line)
-    proxy.rules, proxy.is_down = [], False
+    proxy.rules, proxy.is_down = [lambda request: None if request.method == "GET" else Hang()], False
+    reply = node.ok("GET", f"/v1/export/{kind}/killed")
+    equal(reply["status"], "FAILED", f"{kind}: the reply before the record is written")
+    check(reply["error"].startswith("interrupted"), reply)
+    proxy.rules = []
+    proxy.drop_all()
     wait_for(lambda: told(node, "ended an export that was interrupted", '"killed"'), f"{kind}: the end of the export")
     record = json.loads(store.objects("killed/")["killed/export_metadata.json"])
     equal(record["status"], "FAILED", f"{kind}: the record")
@@ -174,6 +180,46 @@ def a_source_that_is_away_is_told_soon(bin_dir, kind, store, proxy, data, env):
 
 def test_a_source_that_is_away_is_told_soon(bin_dir):
     with_each(a_source_that_is_away_is_told_soon, bin_dir)
+
+
+def a_stop_while_the_source_is_silent(bin_dir, kind, store, proxy, data, env):
+    """The store of the source falls silent at each request of an export, once."""
+    scratch, (folder, name, all_names) = fixtures.Scratch(), next(fixtures.backup_sets())
+    for one in all_names:
+        (scratch.path / one).mkdir()
+        fixtures.unpack(folder / f"backup-{one}.tar.zst", scratch.path / one)
+    stores.put_all(store, scratch.path)
+    env = {k: v for k, v in env.items() if not k.startswith("EXPORT_DEFAULT")}
+    node = Node(bin_dir, data=data, SLUICE_SOURCE=f"backup:{store.place}/backups/{name}", **env)
+    states, skip = set(), 0
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        while True:
+            proxy.rules = [first(1 << 60, None, Hang(), skip=skip)]
+            before, export_id = len(proxy.faults), f"silent{skip}"
+            record = node.folder(export_id) / "export_metadata.json"
+            asked = pool.submit(node.call, "POST", "/v1/export/filesystem", {"id": export_id, "file_format": "parquet"})
+            wait_for(lambda: len(proxy.faults) > before or is_ended(record), f"{kind}: a request")  # pylint: disable=cell-var-from-loop
+            is_silent = len(proxy.faults) > before
+            with promptly(f"{kind}: a stop when request {skip} of the source has no answer"):
+                node.stop()
+            asked.result()
+            told_end = json.loads(record.read_text()) if record.exists() else {"status": "refused"}
+            states.add((told_end["status"], told_end.get("error", "")))
+            proxy.rules = []
+            proxy.drop_all()
+            if not is_silent:
+                break
+            skip += 1
+            node.start()
+    equal(states - {("refused", "")}, {("FAILED", "interrupted: the node was stopped"), ("SUCCESS", "")}, f"{kind}: ends")
+
+
+def is_ended(record):
+    return record.exists() and json.loads(record.read_text())["status"] == "SUCCESS"
+
+
+def test_a_stop_while_the_source_is_silent(bin_dir):
+    with_each(a_stop_while_the_source_is_silent, bin_dir)
 
 
 if __name__ == "__main__":

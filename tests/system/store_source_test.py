@@ -31,23 +31,15 @@ def tables(folder):
     return {p.name: parquet.read_table(p) for p in folder.glob("*.parquet")}
 
 
-def backups():
-    """(folder of a set, name, names of all that must lie beside each other)."""
-    for info in sorted(fixtures.SMALL.glob("states/*/*/info.json")):
-        about = json.loads(info.read_text()).get("backups", {})
-        for name in fixtures.backups(info.parent):
-            yield info.parent, name, {name, about[name].get("base", name)}
-
-
 def one_of_each():
     """Of each packing and kind one backup, the newest server's; --all takes all."""
-    kinds = {name.rpartition("-")[2]: (folder, name) for folder, name, _ in backups()}
-    return [b[:2] for b in backups()] if "--all" in sys.argv else list(kinds.values())
+    kinds = {name.rpartition("-")[2]: (folder, name) for folder, name, _ in fixtures.backup_sets()}
+    return [b[:2] for b in fixtures.backup_sets()] if "--all" in sys.argv else list(kinds.values())
 
 
 def check_store(bin_dir, store, scratch, wanted):
     seen = 0
-    for folder, name, all_names in backups():
+    for folder, name, all_names in fixtures.backup_sets():
         if not wanted(folder, name):
             continue
         source = scratch.sub("source")
@@ -87,7 +79,7 @@ def test_backups_in_s3(bin_dir):
 
 def test_node_serves_a_backup_of_a_store(bin_dir):
     """SLUICE_SOURCE names the place; a node that was killed starts again, and one without the backup does not."""
-    scratch, (folder, name, all_names) = fixtures.Scratch(), next(backups())
+    scratch, (folder, name, all_names) = fixtures.Scratch(), next(fixtures.backup_sets())
     source, out = scratch.sub("source"), scratch.sub("out")
     for one in all_names:
         (source / one).mkdir()
@@ -118,7 +110,7 @@ def test_node_serves_a_backup_of_a_store(bin_dir):
 
 
 def test_dry_runs_try_the_destination(bin_dir):
-    scratch, (folder, name, _) = fixtures.Scratch(), next(backups())
+    scratch, (folder, name, _) = fixtures.Scratch(), next(fixtures.backup_sets())
     fixtures.unpack(folder / f"backup-{name}.tar.zst", scratch.sub(name))
     with stores.versitygw() as store:
         sluice(bin_dir, scratch.path / name, f"{store.place}/x", "--dry-run", env=store.env)
@@ -134,7 +126,7 @@ def test_dry_runs_try_the_destination(bin_dir):
 def test_backups_in_azure_and_google(bin_dir):
     for start in (stores.azurite, stores.fake_gcs):
         with start() as store:
-            first = next(backups())[:2]
+            first = next(fixtures.backup_sets())[:2]
             check_store(bin_dir, store, fixtures.Scratch(), lambda folder, name, f=first: (folder, name) == f)
 
 

@@ -153,6 +153,33 @@ static void success_needs_its_record(void **state)
     expect_member(sl_buf_cstr(&w->out), "status", "\"FAILED\"");
 }
 
+static struct sl_exports *stopped_in_time;
+
+static sl_rc put_and_stop(struct sl_backend *be, struct sl_str key, struct sl_bytes b,
+                          enum sl_put_mode mode, struct sl_err *err)
+{
+    if (sl_str_ends(key, "/_SUCCESS")) {
+        sl_exports_stop(stopped_in_time);
+    }
+    return true_ops->put(be, key, b, mode, err);
+}
+
+static void stop_that_finds_all_files_written_takes_nothing_back(void **state)
+{
+    struct world *w = *state;
+    two_classes(w);
+    w->settings.is_manifest = true;
+    patch();
+    patched_ops.put = put_and_stop;
+    stopped_in_time = w->ex;
+    expect_state(export_all(w, "x"), SL_EXPORT_SUCCESS);
+    unpatch();
+    expect_member(content(w, "x/export_metadata.json"), "status", "\"SUCCESS\"");
+    expect_member(content(w, "x/export_metadata.json"), "error", NULL);
+    expect_ok(w, status(w, "x"));
+    expect_member(sl_buf_cstr(&w->out), "error", NULL);
+}
+
 static const char *refused_mark;
 
 static sl_rc put_no_mark(struct sl_backend *be, struct sl_str key, struct sl_bytes b,
@@ -737,6 +764,7 @@ int main(void)
         T(destination_that_cannot_be_written_is_told_at_once),
         T(success_needs_its_record),
         T(success_needs_each_of_its_marks),
+        T(stop_that_finds_all_files_written_takes_nothing_back),
         T(marks_with_lost_answers_are_found_to_be_ours),
         T(short_hiccup_at_the_end_is_ridden_out),
         T(claim_with_a_lost_answer_is_taken_back),

@@ -832,7 +832,7 @@ static void list_shows_newest_first_and_nothing_foreign(void **state)
 
 /* ---- the end of the node ---- */
 
-static void stopped_node_refuses_new_exports_only(void **state)
+static void stopped_node_refuses_new_exports_and_ends_the_running_one(void **state)
 {
     struct world *w = *state;
     struct park p;
@@ -844,7 +844,9 @@ static void stopped_node_refuses_new_exports_only(void **state)
     expect_refusal(w, create(w, "y"), SL_ECLOSED, "server is shutting down");
     expect_ok(w, status(w, "x"));
     gate_open(&w->gate);
-    expect_state(await(w, "x"), SL_EXPORT_SUCCESS);
+    struct sl_export_progress end = await(w, "x");
+    expect_state(end, SL_EXPORT_FAILED);
+    assert_string_equal(end.error.text, "interrupted: the node was stopped");
 }
 
 static void open_when_stopped(void *arg)
@@ -910,7 +912,7 @@ int main(void)
         T(cancel_wins_over_a_later_failure),
         T(finished_export_cannot_be_canceled),
         T(list_shows_newest_first_and_nothing_foreign),
-        T(stopped_node_refuses_new_exports_only),
+        T(stopped_node_refuses_new_exports_and_ends_the_running_one),
         T(closing_ends_the_running_export_as_interrupted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
