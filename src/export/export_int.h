@@ -202,9 +202,10 @@ void sli_status_reply(struct sli_job *job, struct sl_buf *out);
 /* Objects the export has to write: what the view promised, or, where that is an estimate, at least
  * what was written and, after the end, just that. */
 uint64_t sli_objects_total(const struct sli_job *job, bool is_success);
-/* The reply of GET for an export known by its record only. */
-sl_rc sli_stored_reply(struct sl_exports *ex, struct sl_bytes metadata, struct sl_str place,
-                       bool is_listing, struct sl_buf *out, struct sl_err *err);
+/* The reply of GET for an export known by its record only, and by this node's journal, or NULL. */
+sl_rc sli_stored_reply(struct sl_exports *ex, struct sl_bytes metadata, json_t *journal,
+                       struct sl_str place, bool is_listing, struct sl_buf *out,
+                       struct sl_err *err);
 /* {class:{shard:{...}}}; keys of a shard in the order of replies, or of the node's record. */
 enum sli_shard_form { SLI_SHARD_API, SLI_SHARD_NODE };
 void sli_shards_json(const struct sli_job *job, const struct sli_ending *end,
@@ -216,9 +217,8 @@ sl_rc sli_journal_put(struct sli_job *job, enum sl_export_state state, bool is_f
                       struct sl_err *err);
 sl_rc sli_journal_drop(struct sli_job *job, struct sl_err *err); /* the id is free again */
 sl_rc sli_journal_has(struct sl_exports *ex, struct sl_str id, bool *ret, struct sl_err *err);
-/* Appends where the export of this id wrote; nothing when the journal does not know it there. */
-sl_rc sli_journal_root(struct sl_exports *ex, struct sl_str id, struct sl_str backend,
-                       struct sl_buf *out, struct sl_err *err);
+/* The record, the caller's; NULL: the journal does not know this id. */
+sl_rc sli_journal_get(struct sl_exports *ex, struct sl_str id, json_t **ret, struct sl_err *err);
 /* Records that are not final, each with its "id", appended to the array `ret`. */
 sl_rc sli_journal_list_open(struct sl_exports *ex, json_t *ret, struct sl_err *err);
 /* The record as it is, with its end; NULL state removes it. */
@@ -228,6 +228,8 @@ sl_rc sli_journal_end(struct sl_exports *ex, struct sl_str id, json_t *record, c
 sl_rc sli_recover(struct sl_exports *ex, struct sl_err *err);
 void sli_recovery_stop(struct sl_exports *ex); /* returns before the thread has ended */
 void sli_recovery_end(struct sl_exports *ex);  /* joins it */
+/* How recovery ends the export of an open record: state, and the reason that is told. */
+const char *sli_recovery_state(json_t *journal, const char **ret_reason);
 
 /* scheduler.c: one line per export that a killed process left; err NULL: it is ended now, else it
  * is tried again. */

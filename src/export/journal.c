@@ -113,22 +113,16 @@ sl_rc sli_journal_has(struct sl_exports *ex, struct sl_str id, bool *ret, struct
     return rc == SL_ENOTFOUND ? SL_OK : rc;
 }
 
-sl_rc sli_journal_root(struct sl_exports *ex, struct sl_str id, struct sl_str backend,
-                       struct sl_buf *out, struct sl_err *err)
+sl_rc sli_journal_get(struct sl_exports *ex, struct sl_str id, json_t **ret, struct sl_err *err)
 {
     SL_AUTO(sl_buf) value = SL_BUF_EMPTY;
+    *ret = NULL;
     sl_rc rc = get_record(ex, id, &value, err);
     if (rc != SL_OK) {
         return rc == SL_ENOTFOUND ? SL_OK : rc;
     }
-    json_t *doc = json_loadb((const char *)value.ptr, value.len, 0, NULL);
-    const char *name = json_string_value(json_object_get(doc, "backend"));
-    const char *root = json_string_value(json_object_get(doc, "root"));
-    if (name != NULL && root != NULL && sli_is_same_backend(sl_str_from(name), backend)) {
-        sl_buf_add_text(out, root);
-    }
-    json_decref(doc);
-    return sl_buf_done(out, err);
+    *ret = json_loadb((const char *)value.ptr, value.len, 0, NULL);
+    return SL_OK;
 }
 
 /* They are collected first: recovery commits while it walks. */

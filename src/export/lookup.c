@@ -19,6 +19,16 @@ static bool is_being_made(struct sl_exports *ex, struct sl_str id)
     return is_it;
 }
 
+/* Appends where the export wrote; nothing when the journal does not know it on this backend. */
+static void add_root(json_t *journal, struct sl_str backend, struct sl_buf *out)
+{
+    const char *name = json_string_value(json_object_get(journal, "backend"));
+    const char *root = json_string_value(json_object_get(journal, "root"));
+    if (name != NULL && root != NULL && sli_is_same_backend(sl_str_from(name), backend)) {
+        sl_buf_add_text(out, root);
+    }
+}
+
 sl_rc sli_stored_read(struct sl_exports *ex, const struct sl_export_settings *settings,
                       struct sl_str backend, struct sl_str id, bool is_listing, struct sl_buf *out,
                       struct sl_err *err)
@@ -29,12 +39,14 @@ sl_rc sli_stored_read(struct sl_exports *ex, const struct sl_export_settings *se
     if (is_being_made(ex, id)) {
         return SL_FAIL(err, SL_ENOTFOUND, "export not found");
     }
+    json_auto_t *journal = NULL;
     SL_AUTO_PTR(sl_backend) be = NULL;
     SL_AUTO(sl_buf) key = SL_BUF_EMPTY;
     SL_AUTO(sl_buf) text = SL_BUF_EMPTY;
     SL_AUTO(sl_buf) place = SL_BUF_EMPTY;
     SL_AUTO(sl_buf) root = SL_BUF_EMPTY;
-    SL_TRY(sli_journal_root(ex, id, backend, &root, err));
+    SL_TRY(sli_journal_get(ex, id, &journal, err));
+    add_root(journal, backend, &root);
     if (root.len == 0) {
         SL_TRY(sli_place(settings, backend, &root, err));
     }
@@ -51,7 +63,8 @@ sl_rc sli_stored_read(struct sl_exports *ex, const struct sl_export_settings *se
     }
     be->ops->describe(be, id, &place);
     SL_TRY(sl_buf_done(&place, err));
-    return sli_stored_reply(ex, sl_buf_view(&text), sl_buf_str(&place), is_listing, out, err);
+    return sli_stored_reply(ex, sl_buf_view(&text), journal, sl_buf_str(&place), is_listing, out,
+                            err);
 }
 
 bool sl_export_is_at_hand(struct sl_exports *ex, struct sl_str id, uint32_t shards_max)

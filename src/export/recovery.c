@@ -127,11 +127,17 @@ static sl_rc end_records(const struct left *l, const char **ret_state, struct sl
     return rc;
 }
 
+const char *sli_recovery_state(json_t *journal, const char **ret_reason)
+{
+    bool is_canceled = sl_str_is(member(journal, "state"), "CANCELED");
+    *ret_reason = is_canceled ? CANCELED : INTERRUPTED;
+    return is_canceled ? "CANCELED" : "FAILED";
+}
+
 static sl_rc recover_one(struct sl_exports *ex, json_t *journal, struct sl_err *err)
 {
     SL_AUTO_PTR(sl_backend) be = NULL;
     SL_AUTO(sl_buf) time = SL_BUF_EMPTY;
-    bool is_canceled = sl_str_is(member(journal, "state"), "CANCELED");
     struct sl_source *src = ex->opts.source;
     SL_TRY(src->ops->drop(src, member(journal, "freeze"), err));
     SL_TRY(sli_open(ex, member(journal, "root"), &ex->recovery.cancel, SLI_LOOK_NS, &be, err));
@@ -141,9 +147,8 @@ static sl_rc recover_one(struct sl_exports *ex, json_t *journal, struct sl_err *
                      .id = member(journal, "id"),
                      .journal = journal,
                      .be = be,
-                     .completed = sl_buf_str(&time),
-                     .state = is_canceled ? "CANCELED" : "FAILED",
-                     .reason = is_canceled ? CANCELED : INTERRUPTED};
+                     .completed = sl_buf_str(&time)};
+    l.state = sli_recovery_state(journal, &l.reason);
     const char *state = NULL;
     SL_TRY(end_records(&l, &state, err));
     return sli_journal_end(ex, l.id, journal, state, err);

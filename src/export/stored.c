@@ -85,14 +85,26 @@ static void add_shards(struct sl_json *w, json_t *doc)
     sl_json_obj_end(w);
 }
 
+/* Was the export of this record one of ours whose end recovery has yet to write? */
+static bool is_left(json_t *doc, json_t *journal)
+{
+    return journal != NULL && !json_is_true(json_object_get(journal, "isFinal")) &&
+           json_equal(json_object_get(doc, "startedAt"), json_object_get(journal, "startedAt"));
+}
+
 /* A record that still says STARTED here belongs to an export nobody runs any more. */
-static void add_state(struct sl_json *w, struct sl_exports *ex, json_t *doc,
+static void add_state(struct sl_json *w, struct sl_exports *ex, json_t *doc, json_t *journal,
                       const char **ret_status)
 {
     const char *status = json_string_value(json_object_get(doc, "status"));
     bool is_dead = status == NULL || strcmp(status, "STARTED") == 0;
     *ret_status = is_dead ? "FAILED" : status;
-    if (is_dead) {
+    if (is_dead && is_left(doc, journal)) {
+        const char *reason = NULL;
+        *ret_status = sli_recovery_state(journal, &reason);
+        sl_json_key(w, "error");
+        sl_json_text(w, reason);
+    } else if (is_dead) {
         const char *id = json_string_value(json_object_get(doc, "id"));
         SL_AUTO(sl_buf) text = SL_BUF_EMPTY;
         sl_buf_addf(&text, "node %.*s is no longer running export %s", SL_STR_ARG(ex->node_name),
@@ -104,8 +116,8 @@ static void add_state(struct sl_json *w, struct sl_exports *ex, json_t *doc,
     }
 }
 
-sl_rc sli_stored_reply(struct sl_exports *ex, struct sl_bytes metadata, struct sl_str place,
-                       bool is_listing, struct sl_buf *out, struct sl_err *err)
+sl_rc sli_stored_reply(struct sl_exports *ex, struct sl_bytes metadata, json_t *journal,
+                       struct sl_str place, bool is_listing, struct sl_buf *out, struct sl_err *err)
 {
     json_t *doc = json_loadb((const char *)metadata.ptr, metadata.len, 0, NULL);
     if (!json_is_object(doc)) {
@@ -123,7 +135,7 @@ sl_rc sli_stored_reply(struct sl_exports *ex, struct sl_bytes metadata, struct s
         sl_json_key(&w, "completedAt");
         sl_json_time_ms(&w, completed);
     }
-    add_state(&w, ex, doc, &status);
+    add_state(&w, ex, doc, journal, &status);
     add_text(&w, doc, "id");
     if (strcmp(status, "SUCCESS") == 0) {
         uint64_t rows = sum_rows(doc);

@@ -437,6 +437,27 @@ static void cancel_that_was_wanted_before_the_kill_stays(void **state)
     expect_member(content(w, "x/node_node1_status.json"), "status", "\"FAILED\"");
 }
 
+static void end_that_cannot_be_written_yet_is_told(void **state)
+{
+    struct world *w = *state;
+    two_classes(w);
+    kill_at_row(w, "x", true);
+    patch();
+    patched_ops.put = put_some;
+    metadata_puts_left = 0;
+    world_reopen(w);
+    expect_ok(w, status(w, "x"));
+    expect_member(sl_buf_cstr(&w->out), "status", "\"CANCELED\"");
+    expect_member(sl_buf_cstr(&w->out), "error", "\"export was canceled\"");
+    assert_int_equal(cancel(w, "x"), SL_ECONFLICT);
+    expect_member(content(w, "x/export_metadata.json"), "status", "\"STARTED\"");
+    sl_exports_close(w->ex);
+    w->ex = NULL;
+    unpatch();
+    world_reopen(w);
+    expect_member(content(w, "x/export_metadata.json"), "status", "\"CANCELED\"");
+}
+
 static void end_the_destination_tells_is_not_rewritten(void **state)
 {
     struct world *w = *state;
@@ -773,6 +794,7 @@ int main(void)
         T(rows_that_are_missing_are_no_success),
         T(killed_export_is_failed_interrupted_after_the_restart),
         T(cancel_that_was_wanted_before_the_kill_stays),
+        T(end_that_cannot_be_written_yet_is_told),
         T(end_the_destination_tells_is_not_rewritten),
         T(export_killed_before_its_claim_never_was),
         T(unreachable_destination_does_not_keep_the_node_down),
