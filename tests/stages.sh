@@ -89,7 +89,7 @@ stage_threads() {
 stage_release() {
     build
     [ "$(nm "$OUT/bin/sluiced" "$OUT/bin/sluice" | grep -c sl_fault)" = 0 ] || die "fault points in a release binary"
-    tools/gen_docs "$OUT/bin/sluiced" --check
+    tools/gen_docs "$OUT/bin" --check
     run_scripts "$OUT/bin" tests/system/*.py
     say "the benchmarks run"
     "$VENV/bin/python" bench/run "$OUT" smoke >"$OUT/bench-smoke.jsonl"
@@ -100,7 +100,7 @@ stage_interop() {
     configure debug -Dfaults=true
     ninja -C "$OUT/debug" --quiet tests/interop/pq_cases tests/contract/backend_tool tests/contract/backend_contract_test
     run_scripts "$OUT/bin" tests/interop/*.py
-    [ -z "${ALL:-}" ] || { setup_spark; setup_ceph; run_scripts "$OUT/bin" tests/slow/*.py; }
+    [ -z "${ALL:-}" ] || { setup_spark; setup_ceph; setup_systemd; run_scripts "$OUT/bin" tests/slow/*.py; }
 }
 
 stage_fuzz() {
