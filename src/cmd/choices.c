@@ -1,4 +1,4 @@
-/* Options of the command line that choose what the files of an export are like; they become the
+/* Options of the command line that choose rows and what their files are like; they become the
  * `config` of a request, which judges them. */
 #include "base/num.h"
 #include "cmd/cmd_int.h"
@@ -16,11 +16,13 @@ enum {
     KEY_NO_MANIFEST,
     KEY_FIELD_IDS,
     KEY_ID_TYPE,
-    KEY_BLOOM
+    KEY_BLOOM,
+    KEY_TENANT = 't'
 };
 
 static const struct argp_option options[] = {
     {"layout", KEY_LAYOUT, "LAYOUT", 0, "Columns of the files: weaviate (default) or lake", 0},
+    {"tenant", KEY_TENANT, "TENANT", 0, "Export this tenant only; may be repeated", 0},
     {"columns", KEY_COLUMNS, "NAMES", 0,
      "Only these columns, with commas between; properties.NAME is one property (layout lake); id "
      "is always there",
@@ -108,6 +110,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return choose(config, "bloomFilter", json_true(), state);
     case KEY_COLUMNS:
         return choose(config, "columns", names(arg), state);
+    case KEY_TENANT:
+        return choose(config, "tenants", one_more(*config, "tenants", arg), state);
     case KEY_WHERE:
         return choose(config, "where", one_more(*config, "where", arg), state);
     case KEY_COMPRESSION:

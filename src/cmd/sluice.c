@@ -101,7 +101,8 @@ uint32_t sli_parse_parallelism(const char *arg, struct argp_state *state)
 /* ---- options all subcommands that talk to a node share ---- */
 
 static const struct argp_option common_options[] = {
-    {"server", 's', "URL", 0, "Node to drive (SLUICE_SERVER, http://127.0.0.1:8080)", 10},
+    {"server", 's', "URL", 0,
+     "Node to drive (SLUICE_SERVER, http://127.0.0.1:8080); its key is SLUICE_API_KEY", 10},
     {"json", 'j', NULL, 0, "Print JSON for programs", 10},
     {"quiet", 'q', NULL, 0, "No progress", 10},
     {0},

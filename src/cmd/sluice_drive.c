@@ -86,7 +86,7 @@ static error_t parse_drive(int key, char *arg, struct argp_state *state)
 
 static const struct argp_child children[] = {{&sli_common_argp, 0, NULL, 0}, {0}};
 static const struct argp_child create_children[] = {
-    {&sli_common_argp, 0, NULL, 0}, {&sli_choices_argp, 0, "Files:", 0}, {0}};
+    {&sli_common_argp, 0, NULL, 0}, {&sli_choices_argp, 0, "Rows and files:", 0}, {0}};
 static const struct argp create_argp = {
     create_options,
     parse_drive,

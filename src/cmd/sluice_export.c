@@ -36,7 +36,7 @@ struct job {
     bool is_json, is_quiet, is_dry_run, is_skipping;
     const char *source, *dest, *id, *spool;
     const char *kind; /* --source, NULL: by content */
-    struct names include, exclude, tenants;
+    struct names include, exclude;
     uint32_t parallelism;
     uint64_t memory_max;
     json_t *choices;         /* `config` of a request */
@@ -61,7 +61,6 @@ static const struct argp_option export_options[] = {
      "What SOURCE is: sluice, weaviate or backup (told by its content)", 0},
     {"include", 'i', "COLLECTION", 0, "Export this collection only; may be repeated", 0},
     {"exclude", 'x', "COLLECTION", 0, "Export all but this collection; may be repeated", 0},
-    {"tenant", 't', "TENANT", 0, "Export this tenant only; may be repeated", 0},
     {"parallelism", 'p', "N", 0, "Ranges written at the same time (one per CPU)", 0},
     {"memory-max", KEY_MEMORY, "SIZE", 0, "Memory of the process, e.g. 256MiB (default)", 0},
     {"spool", KEY_SPOOL, "DIR", 0,
@@ -122,9 +121,6 @@ static error_t parse_export(int key, char *arg, struct argp_state *state)
     case 'x':
         add_name(&j->exclude, arg, state);
         return 0;
-    case 't':
-        add_name(&j->tenants, arg, state);
-        return 0;
     case 'p':
         j->parallelism = sli_parse_parallelism(arg, state);
         return 0;
@@ -161,7 +157,8 @@ static error_t parse_export(int key, char *arg, struct argp_state *state)
     }
 }
 
-static const struct argp_child export_children[] = {{&sli_choices_argp, 0, "Files:", 0}, {0}};
+static const struct argp_child export_children[] = {{&sli_choices_argp, 0, "Rows and files:", 0},
+                                                    {0}};
 static const struct argp export_argp = {
     export_options,
     parse_export,
@@ -410,8 +407,6 @@ static int export(struct job *j, struct sli_node *node)
         .include_count = j->include.count,
         .exclude = j->exclude.list,
         .exclude_count = j->exclude.count,
-        .tenants = j->tenants.list,
-        .tenant_count = j->tenants.count,
     };
     SL_AUTO(sl_arena) arena = SL_ARENA_EMPTY;
     if (rc == SL_OK) {

@@ -234,6 +234,18 @@ def test_a_node_beside_weaviate_knows_its_users_too(bin_dir):
         node.close()
 
 
+def test_the_command_line_sends_its_key(bin_dir):
+    node = Node(bin_dir, SLUICE_API_KEY="bob-key", **KEYS)
+    equal(ask(node, "bob-key", "POST", "/v1/schema", {"class": "A"})[0], 200)
+    code, out, err = node.sluice("create", "x", "--wait", "--json")
+    equal((code, json.loads(out)["status"]), (0, "SUCCESS"), err)
+    node.env["SLUICE_API_KEY"] = "bad"
+    code, out, err = node.sluice("status", "x")
+    equal((code, out), (1, ""))
+    check("invalid api key" in err, err)
+    node.close()
+
+
 def test_bad_settings_stop_the_start_with_one_line(bin_dir):
     cases = [({"AUTHENTICATION_APIKEY_USERS": "a,b"}, "AUTHENTICATION_APIKEY_USERS"),
              ({"AUTHENTICATION_APIKEY_ALLOWED_KEYS": "k,k", "AUTHENTICATION_APIKEY_USERS": "a"},

@@ -104,6 +104,20 @@ def test_load_into_a_tenant(bin_dir):
     node.close()
 
 
+def test_create_of_chosen_tenants(bin_dir):
+    node = Node(bin_dir)
+    node.create_class("T", tenants=["a", "b", "c"])
+    for tenant in "abc":
+        node.insert("T", 5, tenant=tenant)
+    code, out, err = node.sluice("create", "x", "-t", "a", "--tenant", "c", "--wait")
+    equal(code, 0, err)
+    equal(sorted(p.name for p in node.folder("x").glob("*.parquet")), ["T_a_0000.parquet", "T_c_0000.parquet"], out)
+    code, out, err = node.sluice("create", "y", "-t", "nobody")
+    equal(code, 1)
+    check("nobody" in err, err)
+    node.close()
+
+
 def test_inspect_says_what_a_file_holds(bin_dir):
     node = Node(bin_dir)
     node.create_class("A")
