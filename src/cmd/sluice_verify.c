@@ -1,4 +1,5 @@
 /* sluice verify DEST: is an export whole and unharmed? In a folder or an object store. */
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -99,6 +100,10 @@ int sli_cmd_verify(int argc, char **argv)
     if (argp_parse(&verify_argp, argc, argv, 0, NULL, &r) != 0) {
         return SLI_EXIT_USAGE;
     }
+    /* Each column chunk takes and frees buffers of a page; glibc would hand their memory back to
+     * the system and ask for it again, zeroed, each time. */
+    (void)mallopt(M_MMAP_THRESHOLD, 8 << 20);
+    (void)mallopt(M_TRIM_THRESHOLD, 32 << 20);
     sl_rc rc = sl_config_load(&config, from_environment, NULL, NULL, &err);
     if (rc == SL_OK) {
         struct sl_backend_env env = {.config = &config, .clock = sl_clock_real()};
