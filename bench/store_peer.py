@@ -10,13 +10,16 @@ import time
 
 
 def rclone(store, folder, part_bytes, ca):
-    """Ten parts of a file at the same time; without the MD5 it would read each file for beforehand."""
+    """Ten parts of a file at the same time; without the MD5 it would read each file for beforehand, and without a
+    wait for 100-continue, which versitygw does not send: a second for each part."""
     how = {"TYPE": "s3", "PROVIDER": "Other", "ENDPOINT": store.url, "REGION": store.env["AWS_REGION"],
            "ACCESS_KEY_ID": store.env["AWS_ACCESS_KEY_ID"], "SECRET_ACCESS_KEY": store.env["AWS_SECRET_ACCESS_KEY"]}
-    command = ["rclone", "copy", folder, f"store:{store.place.removeprefix('s3://')}/rclone", "--s3-no-check-bucket",
-               "--s3-disable-checksum", "--expect-continue-timeout", "0", "--s3-upload-concurrency", "10", "--s3-chunk-size", f"{part_bytes}b",
-               "--s3-upload-cutoff", f"{part_bytes}b", *(["--ca-cert", ca] if ca else [])]
-    env = {"PATH": os.environ["PATH"], "RCLONE_CONFIG": os.devnull, **{f"RCLONE_CONFIG_STORE_{k}": v for k, v in how.items()}}
+    how = {"CONFIG": os.devnull, **{f"CONFIG_STORE_{name}": value for name, value in how.items()},
+           "S3_NO_CHECK_BUCKET": "true", "S3_DISABLE_CHECKSUM": "true", "S3_UPLOAD_CONCURRENCY": "10",
+           "S3_CHUNK_SIZE": f"{part_bytes}b", "S3_UPLOAD_CUTOFF": f"{part_bytes}b", "EXPECT_CONTINUE_TIMEOUT": "0",
+           **({"CA_CERT": str(ca)} if ca else {})}
+    command = ["rclone", "copy", folder, f"store:{store.place.removeprefix('s3://')}/rclone"]
+    env = {"PATH": os.environ["PATH"], **{f"RCLONE_{name}": value for name, value in how.items()}}
     begun = time.monotonic()
     subprocess.run(command, env=env, check=True)
     return time.monotonic() - begun
