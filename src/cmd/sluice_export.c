@@ -26,6 +26,7 @@
 #define MEMORY_MAX_DEFAULT (256ull << 20)
 #define MEMORY_MAX_LEAST   (128ull << 20) /* as SLUICE_MEMORY_MAX */
 #define LEFT_OUT_TOLD      100            /* lines printed; the rest is counted */
+#define LEFT_OUT_KEPT      10000          /* named in the manifest; as above */
 
 struct names {
     struct sl_str list[NAMES_MAX];
@@ -45,6 +46,7 @@ struct job {
     struct sl_buf made_id, reply, path;
     struct sl_mutex mu;
     uint64_t left_out; /* mu: damaged parts that were skipped */
+    json_t *parts;     /* mu: the first of them, [{"collection", "shard", "what"}] */
     struct sl_weaviate_room room;
     struct sl_mirror *mirror;
     struct sl_cancel interrupt; /* by a signal */
@@ -301,7 +303,24 @@ static void note_left_out(void *arg, struct sl_str class_name, struct sl_str sha
         (void)fprintf(stderr, "left out: class %.*s shard %.*s: %s\n", SL_STR_ARG(class_name),
                       SL_STR_ARG(shard), what);
     }
+    if (j->left_out <= LEFT_OUT_KEPT) {
+        j->parts = j->parts == NULL ? json_array() : j->parts;
+        (void)json_array_append_new(j->parts, json_pack("{s:s%,s:s%,s:s}", "collection",
+                                                        class_name.ptr, class_name.len, "shard",
+                                                        shard.ptr, shard.len, "what", what));
+    }
     sl_mutex_unlock(&j->mu);
+}
+
+static json_t *get_left_out(void *arg)
+{
+    struct job *j = arg;
+    sl_mutex_lock(&j->mu);
+    json_t *all = j->left_out == 0
+                      ? NULL
+                      : json_pack("{s:I,s:O}", "count", (json_int_t)j->left_out, "parts", j->parts);
+    sl_mutex_unlock(&j->mu);
+    return all;
 }
 
 /* Before it starts: a person may want another folder for it. */
@@ -483,6 +502,8 @@ static sl_rc open_source(struct job *j, struct sli_node *node, struct sl_err *er
                                  .config = &j->config,
                                  .clock = sl_clock_real(),
                                  .node_name = SL_STR("local"),
+                                 .left_out = get_left_out,
+                                 .left_out_arg = j,
                                  .interrupt = &j->interrupt};
     return sl_exports_open(&ex, &node->exports, err);
 }
@@ -536,6 +557,7 @@ int sli_cmd_export(int argc, char **argv)
     atomic_store(&j->is_done, true);
     sl_thread_join(watcher);
     json_decref(j->choices);
+    json_decref(j->parts);
     sl_cancel_fini(&j->interrupt);
     sl_mutex_fini(&j->mu);
     sl_buf_fini(&j->made_id);

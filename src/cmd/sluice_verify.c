@@ -60,8 +60,9 @@ static const struct argp verify_argp = {
     "Checks an export: a folder, or s3://bucket/path/id, gs://..., az://.... Every file of its "
     "manifest must be there with its size, SHA-256, footer and number of rows, and no other. An "
     "export without a manifest, as Weaviate writes it, is checked by its footers and counts.\v"
-    "Exit codes: 0 good, 1 bad or unreadable, 2 wrong usage. Credentials of stores come from the "
-    "environment, as for sluice export.",
+    "Exit codes: 0 good, 1 bad or unreadable, 2 wrong usage, 3 good, but made without what was "
+    "damaged in its source (--skip-damaged). Credentials of stores come from the environment, as "
+    "for sluice export.",
     NULL,
     NULL,
     NULL};
@@ -69,6 +70,11 @@ static const struct argp verify_argp = {
 static const char *from_environment(void *arg SL_UNUSED, const char *name)
 {
     return getenv(name);
+}
+
+static long long left_out(const json_t *doc)
+{
+    return (long long)json_integer_value(json_object_get(doc, "leftOut"));
 }
 
 static void print(const struct request *r, const json_t *doc)
@@ -89,6 +95,11 @@ static void print(const struct request *r, const json_t *doc)
                  json_array_size(json_object_get(doc, "files")),
                  (long long)json_integer_value(json_object_get(doc, "rows")),
                  json_array_size(json_object_get(doc, "problems")));
+    if (left_out(doc) > 0) {
+        (void)printf("%lld damaged parts of the source were left out of it: leftOut in "
+                     "_manifest.json\n",
+                     left_out(doc));
+    }
 }
 
 int sli_cmd_verify(int argc, char **argv)
@@ -114,7 +125,8 @@ int sli_cmd_verify(int argc, char **argv)
         return sli_fail(&err, rc);
     }
     bool is_good = strcmp(json_string_value(json_object_get(doc, "status")), "good") == 0;
+    int code = !is_good ? SLI_EXIT_FAILED : left_out(doc) > 0 ? SLI_EXIT_DAMAGED : SLI_EXIT_DONE;
     print(&r, doc);
     json_decref(doc);
-    return is_good ? SLI_EXIT_DONE : SLI_EXIT_FAILED;
+    return code;
 }

@@ -70,6 +70,10 @@ struct sl_exports_opts {
     struct sl_clock *clock;   /* borrowed */
     struct sl_ticker *ticker; /* borrowed; status record every 10 s; NULL: none */
     struct sl_str node_name;  /* CLUSTER_HOSTNAME */
+    /* May be NULL: what the source left out of the running export because it is damaged, as it goes
+     * into the manifest; a new reference, NULL: nothing. Asked when all ranges are read. */
+    json_t *(*left_out)(void *arg);
+    void *left_out_arg;
     /* Borrowed, may be NULL: set, it ends what waits for a store, creating included; who sets it
      * cancels the running export, too. */
     struct sl_cancel *interrupt;
@@ -146,8 +150,9 @@ sl_rc sl_export_list(struct sl_exports *ex, const struct sl_export_settings *set
  * too. The answer does not depend on the parallelism. env->cancel, when there is one, ends it early
  * (SL_ECANCELED), and is set by the first failure to read, which ends the rest. *ret: {"status"
  * "good" or "bad", "files" [{"path", "status", "problem"?}], "problems" [sentences], "manifest",
- * "deep", "rows", "bytes"}; to be freed by json_decref. SL_ENOTFOUND: nothing is there; others: it
- * could not be looked at. */
+ * "deep", "leftOut"?, "rows", "bytes"}, leftOut being how many damaged parts of the source the
+ * manifest says are not in it; to be freed by json_decref. SL_ENOTFOUND: nothing is there; others:
+ * it could not be looked at. */
 sl_rc sl_export_verify(const struct sl_backend_env *env, struct sl_str place, bool is_deep,
                        uint32_t parallelism, json_t **ret, struct sl_err *err);
 

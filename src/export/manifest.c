@@ -290,6 +290,19 @@ static void add_collection(const struct sli_job *job, struct sl_str name, struct
     add_to(total, &sum);
 }
 
+static void add_left_out(const struct sli_job *job, struct sl_json *w)
+{
+    const struct sl_exports_opts *opts = &job->ex->opts;
+    json_auto_t *list = opts->left_out == NULL ? NULL : opts->left_out(opts->left_out_arg);
+    if (list != NULL) {
+        char *text = json_dumps(list, JSON_COMPACT);
+        sl_json_key(w, "leftOut");
+        sl_json_raw(w, sl_str_from(text == NULL ? "" : text));
+        w->out->is_failed |= text == NULL;
+        free(text); /* allow: free, jansson allocated it */
+    }
+}
+
 static void write_manifest(const struct sli_job *job, const uint8_t *schema_sha256,
                            struct sl_buf *out)
 {
@@ -319,6 +332,7 @@ static void write_manifest(const struct sli_job *job, const uint8_t *schema_sha2
         add_collection(job, job->classes[i], &total, &w);
     }
     sl_json_arr_end(&w);
+    add_left_out(job, &w);
     add_number(&w, "nonFiniteFloats", atomic_load(&job->nonfinite));
     add_number(&w, "nulledValues", atomic_load(&job->nulled));
     sl_json_key(&w, "total");

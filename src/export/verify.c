@@ -372,6 +372,8 @@ static sl_rc check_lines(struct verify *v, const json_t *manifest, struct sl_err
     }
     SL_TRY(check_total(v, manifest, err));
     tell_strangers(v);
+    json_t *left_out = json_object_get(json_object_get(manifest, "leftOut"), "count");
+    (void)json_object_set(v->doc, "leftOut", left_out);
     return SL_OK;
 }
 

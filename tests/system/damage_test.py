@@ -66,11 +66,23 @@ class Directory:
         code, err, done = self.export("--skip-damaged", "--json")
         equal(code, 3, f"{what}: {err}")
         check(f"left out: class clean shard {self.shard()}".lower() in err.lower(), f"{what}: {err}")
+        self.is_told_by_the_export(what)
         rows = lowered(done.rows())
         for key, found in rows.items():
             faults = compare(found, {i: r for i, r in self.truth[key].items() if i in found}, what)
             check(not faults, "\n".join(faults))
         return sum(len(r) for r in rows.values())
+
+    def is_told_by_the_export(self, what):
+        """By its manifest, and so by verify: who has only the folder knows what is not in it."""
+        folder = self.scratch.path / "out/x"
+        told = json.loads((folder / "_manifest.json").read_text())["leftOut"]
+        check(told["count"] == len(told["parts"]) > 0, f"{what}: {told}")
+        check(all(self.shard().lower() == part["shard"].lower() and part["what"] for part in told["parts"]), f"{what}: {told}")
+        done = subprocess.run([f"{self.bin_dir}/sluice", "verify", str(folder), "--json"], capture_output=True, text=True,
+                              timeout=120)
+        answer = json.loads(done.stdout)
+        equal((done.returncode, answer["status"], answer["leftOut"]), (3, "good", told["count"]), what)
 
     def bucket(self):
         return next(self.path.glob("clean/*/lsm/objects"))
