@@ -81,7 +81,6 @@ static sl_rc choose_level(const struct target *t, const json_t *v, struct sl_err
     if (!is_whole(v, 1, 22, &level)) {
         return SL_FAIL(err, SL_EINVAL, "config.compressionLevel must be a whole number of 1 to 22");
     }
-    t->settings->compression = SL_COMPRESSION_SMALL;
     t->settings->zstd_level = (uint32_t)level;
     return SL_OK;
 }
@@ -267,6 +266,31 @@ static const struct {
     {"where", choose_where},
 };
 
+/* What was chosen goes together? A level chooses the compression that has one. */
+static sl_rc check_together(const json_t *config, struct sl_export_settings *s, struct sl_err *err)
+{
+    const struct {
+        bool is_chosen;
+        const char *text;
+    } of_lake[] = {{s->is_half, "vectorType float16"},
+                   {s->is_uuid_typed, "idType uuid"},
+                   {s->has_field_ids, "fieldIds"}};
+    for (size_t i = 0; i < SL_COUNT_OF(of_lake); i++) {
+        if (of_lake[i].is_chosen && s->layout != SL_LAYOUT_LAKE) {
+            return SL_FAIL(err, SL_EINVAL, "config.%s needs layout lake", of_lake[i].text);
+        }
+    }
+    if (json_object_get(config, "compressionLevel") == NULL) {
+        return SL_OK;
+    }
+    if (json_object_get(config, "compression") != NULL && s->compression != SL_COMPRESSION_SMALL) {
+        return SL_FAIL(err, SL_EINVAL, "config.compressionLevel is of compression small, not of %s",
+                       sli_compression_name(s->compression));
+    }
+    s->compression = SL_COMPRESSION_SMALL;
+    return SL_OK;
+}
+
 sl_rc sl_export_choose(const json_t *config, struct sl_arena *arena,
                        struct sl_export_settings *settings, struct sl_export_request *request,
                        struct sl_err *err)
@@ -288,8 +312,5 @@ sl_rc sl_export_choose(const json_t *config, struct sl_arena *arena,
         }
         SL_TRY(choices[i].choose(&t, v, err));
     }
-    if (settings->is_half && settings->layout != SL_LAYOUT_LAKE) {
-        return SL_FAIL(err, SL_EINVAL, "config.vectorType float16 needs layout lake");
-    }
-    return SL_OK;
+    return check_together(config, settings, err);
 }

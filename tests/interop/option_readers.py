@@ -212,7 +212,9 @@ def test_what_cannot_be_is_refused(bin_dir):
     node.create_class("Known")
     node.insert("Known", 3)
     for config, why in (
-            ({"vectorType": "float16"}, "float16 needs layout lake"),
+            ({"vectorType": "float16"}, "float16 needs layout lake"), ({"idType": "uuid"}, "uuid needs layout lake"),
+            ({"fieldIds": True}, "fieldIds needs layout lake"),
+            ({"compression": "snappy", "compressionLevel": 9}, "compressionLevel is of compression small, not of snappy"),
             ({"columns": ["nothing"]}, "no exported collection has"),
             ({"columns": []}, "config.columns must be a list of names"),
             ({"where": ["update_time is late"]}, "is not a condition like"),
