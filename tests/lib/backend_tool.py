@@ -5,7 +5,7 @@ import json
 import pathlib
 import subprocess
 
-from node import Failed, check, equal
+from node import Failed, check, equal, sanitizer_env
 
 SUITE_TESTS = 24  # of backend_contract_test over a store
 
@@ -19,8 +19,8 @@ def program_of(programs, name):
 def run_suite(programs, store, env=None, differs=frozenset()):
     """The contract suite, which leaves nothing open. differs: its tests that the store, not we, cannot pass."""
     program = program_of(programs, "backend_contract_test")
-    done = subprocess.run([str(program), f"{store.place}/suite"], env=env or store.env, capture_output=True, text=True,
-                          timeout=300)
+    done = subprocess.run([str(program), f"{store.place}/suite"], env={**sanitizer_env(), **(env or store.env)},
+                          capture_output=True, text=True, timeout=300)
     lines = (done.stdout + done.stderr).splitlines()
     failed = {line.rpartition(" ")[2] for line in lines if line.startswith("[  ERROR   ] ") and "---" not in line}
     failed |= {line.rpartition(" ")[2] for line in lines if line.startswith("[  FAILED  ] ") and "test" not in line}
@@ -31,12 +31,12 @@ def run_suite(programs, store, env=None, differs=frozenset()):
 
 
 class Tool:
-    """env: all settings there are. Use as a context: it ends with the block."""
+    """env: all settings there are, but those of sanitizers. Use as a context: it ends with the block."""
 
     def __init__(self, programs, place, **env):
         program = program_of(programs, "backend_tool")
         self.exit_code = 0
-        self.process = subprocess.Popen([str(program), place], env={k: str(v) for k, v in env.items()},
+        self.process = subprocess.Popen([str(program), place], env={**sanitizer_env(), **{k: str(v) for k, v in env.items()}},
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def __enter__(self):

@@ -31,6 +31,11 @@ def equal(got, want, what=""):
     check(got == want, f"{what}: got {got!r}, want {want!r}")
 
 
+def sanitizer_env():
+    """Settings of sanitizers, which a program under them needs beside its own: else UBSan only prints what it finds."""
+    return {k: os.environ[k] for k in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS") if k in os.environ}
+
+
 class Node:
     """Starts on creation; `stop` ends it cleanly, `kill` as a power cut would end the process."""
 
@@ -41,10 +46,9 @@ class Node:
         self.owned = data is None
         self.data = pathlib.Path(tempfile.mkdtemp(prefix="sluice-test-")) if data is None else pathlib.Path(data)
         self.env = {"PATH": os.environ["PATH"], "EXPORT_ENABLED": "true", "SLUICE_PORT": "0", "GRPC_PORT": "0",
-                    "CLUSTER_HOSTNAME": "node1", "PERSISTENCE_DATA_PATH": str(self.data)}
-        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "HOME"):
-            if name in os.environ:
-                self.env[name] = os.environ[name]
+                    "CLUSTER_HOSTNAME": "node1", "PERSISTENCE_DATA_PATH": str(self.data), **sanitizer_env()}
+        if "HOME" in os.environ:
+            self.env["HOME"] = os.environ["HOME"]
         self.env.update({k: str(v) for k, v in env.items()})
         self.log = []
         self.start()

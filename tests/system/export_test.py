@@ -11,7 +11,7 @@ import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "lib"))
 import duckdb  # noqa: E402
-from node import Failed, Node, check, equal, leftovers, run  # noqa: E402
+from node import Failed, Node, check, equal, leftovers, run, sanitizer_env  # noqa: E402
 
 
 MARKS = ["_SUCCESS", "_manifest.json", "_schema.json"]
@@ -309,7 +309,7 @@ def test_second_node_on_the_same_folder_is_refused(bin_dir):
 def test_bad_setting_stops_the_start_with_one_line(bin_dir):
     for name, value in (("EXPORT_PARALLELISM", "-1"), ("EXPORT_PARALLELISM", "abc"), ("EXPORT_ENABLED", "perhaps"),
                         ("SLUICE_MEMORY_MAX", "12 bananas"), ("LOG_LEVEL", "loud"), ("SLUICE_PORT", "70000")):
-        done = subprocess.run([f"{bin_dir}/sluiced"], env={name: value}, capture_output=True, text=True, timeout=60)
+        done = subprocess.run([f"{bin_dir}/sluiced"], env={**sanitizer_env(), name: value}, capture_output=True, text=True, timeout=60)
         equal(done.returncode, 2, f"{name}={value}")
         equal(len(done.stderr.splitlines()), 1, done.stderr)
         check(name in done.stderr and value in done.stderr and "allowed" in done.stderr, done.stderr)

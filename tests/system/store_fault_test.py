@@ -29,7 +29,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "lib"))
 import stores
 from fault_proxy import (Answer, Chaos, CutDown, CutUp, Delay, Edit, FaultProxy, Hang, Lost, Raw, Reset, Slow, always,
                          first, s3_answer)
-from node import Failed, Node, check, equal, run
+from node import Failed, Node, check, equal, run, sanitizer_env
 
 IS_ALL = "--all" in sys.argv
 DAMAGED_ETAG = Edit((("ETag", '"00000000000000000000000000000000"'),))
@@ -75,8 +75,7 @@ class World:
                 "--parallelism", "2"]
 
     def env(self, env):
-        kept = {k: v for k, v in os.environ.items() if k in ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")}
-        return {**kept, **env}
+        return {"PATH": os.environ["PATH"], **sanitizer_env(), **env}
 
     def sluice(self, dest, env):
         return subprocess.run(self.command(dest), env=self.env(env), capture_output=True, text=True, timeout=1800)
