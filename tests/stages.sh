@@ -65,9 +65,9 @@ stage_sanitize() {
     say "the programs themselves under the sanitizers"
     ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
         "$VENV/bin/python" tests/system/export_test.py "$OUT/asan/src/cmd"
-    # Drivers of object stores against strict servers that play faults.
+    # Drivers of object stores against strict servers that play faults; in the long run, what lies between, too.
     local t
-    for t in azure_scripted s3_scripted gcs_stores; do
+    for t in azure_scripted s3_scripted gcs_stores ${ALL:+store_network}; do
         ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
             "$VENV/bin/python" tests/interop/$t.py "$OUT/asan/src/cmd"
     done
