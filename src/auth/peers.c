@@ -9,6 +9,7 @@
 #include "auth/auth_int.h"
 
 #include "base/hash.h"
+#include "base/stats.h"
 
 #define FAILURES_MAX 10
 #define WAYS         4 /* slots an address may have */
@@ -69,6 +70,9 @@ sl_rc sli_peer_ask(struct sl_auth *auth, struct sl_str peer, bool has_token, str
     bool is_over = most > 0 && ++p->requests > most;
     bool is_guessing = has_token && p->failures >= FAILURES_MAX;
     sl_mutex_unlock(&auth->peers_mu);
+    if (is_over || is_guessing) {
+        sl_stat_add(SL_STAT_REFUSED_RATE, 1);
+    }
     if (is_over) {
         return SL_FAIL(err, SL_ETOOMANY,
                        "more than %u requests came from this address in a second "

@@ -56,9 +56,11 @@ SL_STAT(SL_STAT_REQUEST_WAIT_NS, SECONDS, "sluice_request_queue_wait_seconds_tot
         "Time whole REST requests waited for a worker.")
 SL_STAT(SL_STAT_REQUESTS_OPEN, GAUGE, "sluice_requests_open", "", "REST requests waiting, at work or being answered.")
 SL_STAT(SL_STAT_REFUSED_SIZE, COUNTER, "sluice_requests_refused_total", "reason=\"size\"",
-        "REST requests refused before their handler: body too large, no memory for it, queue full.")
+        "Requests refused before their handler: body too large, no memory for it, queue full (REST), too many of one "
+        "address in a second, or too many wrong keys of it (REST and gRPC).")
 SL_STAT(SL_STAT_REFUSED_MEMORY, COUNTER, "sluice_requests_refused_total", "reason=\"memory\"", "")
 SL_STAT(SL_STAT_REFUSED_QUEUE, COUNTER, "sluice_requests_refused_total", "reason=\"queue\"", "")
+SL_STAT(SL_STAT_REFUSED_RATE, COUNTER, "sluice_requests_refused_total", "reason=\"rate\"", "")
 SL_STAT(SL_STAT_CONNECTIONS, GAUGE, "sluice_connections", "", "Open REST connections.")
 /* ---- store ---- */
 SL_STAT(SL_STAT_OBJECTS_WRITTEN, COUNTER, "sluice_objects_written_total", "", "Objects stored, replaced or deleted.")

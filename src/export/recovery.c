@@ -13,6 +13,7 @@
 
 #include <stdlib.h>
 
+#include "base/stats.h"
 #include "base/str.h"
 
 #define INTERRUPTED "interrupted: the node stopped while the export was running"
@@ -116,6 +117,10 @@ static sl_rc end_records(const struct left *l, const char **ret_state, struct sl
         }
         if (rc == SL_OK) {
             rc = put_ended(l, sl_buf_str(&key), doc, l->state, JSON_INDENT(2), err);
+        }
+        if (rc == SL_OK) {
+            bool is_failed = strcmp(l->state, "FAILED") == 0;
+            sl_stat_add(is_failed ? SL_STAT_EXPORTS_FAILED : SL_STAT_EXPORTS_CANCELED, 1);
         }
     }
     *ret_state = NULL;

@@ -208,6 +208,14 @@ def test_a_canceled_export_is_counted_as_that(bin_dir):
           lines(node, f"c{number}"))
 
 
+def test_clients_that_ask_too_often_are_counted(bin_dir):
+    node = node_with_metrics(bin_dir, SLUICE_REQUESTS_PER_ADDRESS="5")
+    told = [node.call("GET", "/v1/schema")[0] for _ in range(60)].count(429)
+    check(told > 0, "none was refused")
+    equal(value(numbers(node), "sluice_requests_refused_total", reason="rate"), told)
+    node.close()
+
+
 def test_log_lines_hold_the_facts_of_the_recorded_ones(bin_dir):
     """Each recorded line of a finished export has one of ours with its action, level, message and keys."""
     node = Node(bin_dir)

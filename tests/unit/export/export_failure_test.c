@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/stats.h"
 
 static struct sl_backend_ops patched_ops; /* of shared_backend, some calls replaced */
 static const struct sl_backend_ops *true_ops;
@@ -401,7 +402,9 @@ static void killed_export_is_failed_interrupted_after_the_restart(void **state)
     two_classes(w);
     kill_at_row(w, "x", false);
     w->clock.wall += INT64_C(5000000000);
+    uint64_t failed = sl_stat_get(SL_STAT_EXPORTS_FAILED);
     world_reopen(w);
+    assert_int_equal(sl_stat_get(SL_STAT_EXPORTS_FAILED), failed + 1);
     assert_int_equal(sl_source_mem_frozen_count(w->mem_source), 0);
     static const char reason[] = "\"interrupted: the node stopped while the export was running\"";
     const char *record = content(w, "x/export_metadata.json");
