@@ -66,7 +66,7 @@ static sl_rc listen_on(struct sl_grpc *api, struct sl_err *err)
     int port = grpc_server_add_http2_port(api->server, text, credentials);
     grpc_server_credentials_release(credentials);
     if (port == 0) {
-        return SL_FAIL(err, SL_EINVAL,
+        return SL_FAIL(err, SL_ECONFLICT,
                        "cannot listen for gRPC on %s: the port is in use or not allowed; choose "
                        "another by GRPC_PORT",
                        text);

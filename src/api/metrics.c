@@ -119,7 +119,7 @@ static sl_rc start(struct sl_metrics *m, struct sl_err *err)
         MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_CONNECTION_LIMIT, (unsigned int)CONNECTIONS_MAX,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)TIMEOUT_S, MHD_OPTION_END);
     if (m->daemon == NULL) {
-        return SL_FAIL(err, SL_EINVAL,
+        return SL_FAIL(err, SL_ECONFLICT,
                        "cannot listen on %s port %u for metrics: it is in use or not allowed; "
                        "choose another by PROMETHEUS_MONITORING_PORT",
                        m->opts.host, m->opts.port);

@@ -574,7 +574,7 @@ static sl_rc start_daemon(struct sl_api *api, struct sl_err *err)
         MHD_OPTION_END);
     if (api->daemon == NULL) {
         return SL_FAIL(
-            err, SL_EINVAL,
+            err, SL_ECONFLICT,
             "cannot listen on %s port %u: it is in use or not allowed; choose another by "
             "SLUICE_PORT",
             api->opts.host, api->opts.port);

@@ -82,7 +82,8 @@ static sl_rc open_offload(struct sli_node *n, const struct sl_config *config, st
                                  .clock = sl_clock_real(),
                                  .cancel = &n->offload_cancel,
                                  .is_cancel_wide = true};
-    sl_rc rc = sl_backend_open(&env, sl_buf_str(&place), &n->offload, err);
+    sl_rc rc = sli_named("SLUICE_OFFLOAD_PATH",
+                         sl_backend_open(&env, sl_buf_str(&place), &n->offload, err), err);
     if (rc != SL_OK) {
         sl_cancel_fini(&n->offload_cancel);
     }
@@ -212,7 +213,7 @@ static sl_rc open_parts(struct sli_node *n, const struct sl_config *config, stru
     if (n->foreign_path != NULL && config->export_path[0] != '\0') {
         SL_TRY(sli_check_apart("EXPORT_DEFAULT_PATH", config->export_path, n->foreign_path, err));
     }
-    SL_TRY(sl_dir_create(config->data_path, err));
+    SL_TRY(sli_named("PERSISTENCE_DATA_PATH", sl_dir_create(config->data_path, err), err));
     SL_TRY(lock_folder(config->data_path, &n->lock, err));
     SL_TRY(n->foreign_path == NULL ? open_database(n, config, err) : open_foreign(n, config, err));
     SL_TRY(sl_ticker_new(sl_clock_real(), &n->ticker, err));

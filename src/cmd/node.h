@@ -57,6 +57,14 @@ sl_rc sli_check_apart(const char *setting, const char *path, const char *foreign
                       struct sl_err *err);
 /* Of a server: takes no new export, ends the running one, and reads no more of a store. */
 void sli_node_stop(struct sli_node *node);
+/* rc as it is; of a failure the sentence begins with the setting. */
+static inline sl_rc sli_named(const char *setting, sl_rc rc, struct sl_err *err)
+{
+    if (rc != SL_OK) {
+        sl_err_prefix(err, "%s", setting);
+    }
+    return rc;
+}
 void sli_node_close(struct sli_node *node); /* in reverse order; zeroed node is fine */
 /* As many open files as the system lets us: connections and the store's files share the limit, the
  * files of a running Weaviate are held open all at once, and the soft value is often just 1024. */

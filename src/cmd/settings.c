@@ -10,6 +10,8 @@
 #include "cmd/access.h"
 #include "cmd/node.h"
 
+#define CA_BYTES_MAX (1024U * 1024)
+
 sl_rc sli_node_name(const struct sl_config *c, struct sl_buf *out, struct sl_err *err)
 {
     char host[256] = "";
@@ -221,6 +223,23 @@ static void judge_certificate(struct problems *p, const struct sl_config *c)
     sl_tls_close(tls);
 }
 
+static void judge_authorities(struct problems *p, const struct sl_config *c)
+{
+    struct sl_err err = {0};
+    SL_AUTO(sl_buf) text = SL_BUF_EMPTY;
+    if (c->store_ca[0] != '\0') {
+        add(p, "SLUICE_STORE_CA", sl_file_read_all(c->store_ca, CA_BYTES_MAX, &text, &err), &err);
+    }
+}
+
+static void judge_ports(struct problems *p, const struct sl_config *c)
+{
+    struct sl_err err = {0};
+    if (c->port != 0 && c->port == c->grpc_port) {
+        add(p, "GRPC_PORT", SL_FAIL(&err, SL_EINVAL, "%d is SLUICE_PORT, too", (int)c->port), &err);
+    }
+}
+
 uint32_t sli_settings_problems(const struct sl_config *c, struct sl_buf *out)
 {
     struct problems p = {out, 0};
@@ -234,6 +253,8 @@ uint32_t sli_settings_problems(const struct sl_config *c, struct sl_buf *out)
     judge_offload(&p, c);
     judge_source(&p, c);
     judge_certificate(&p, c);
+    judge_authorities(&p, c);
+    judge_ports(&p, c);
     add(&p, "", sli_access_check(c, &err), &err);
     struct sl_jwks_opts oidc = sli_settings_oidc(c);
     add(&p, "", c->has_oidc ? sl_jwks_check_opts(&oidc, &err) : SL_OK, &err);

@@ -133,7 +133,8 @@ static sl_rc open_live(const struct sl_config *c, struct live *ret, struct sl_er
     ret->config = c;
     SL_TRY(sl_overrides_open(c, sli_settings_check, NULL, &ret->overrides, err));
     if (c->tls_cert[0] != '\0') {
-        SL_TRY(sl_tls_open(c->tls_cert, c->tls_key, &ret->tls, err));
+        SL_TRY(sli_named("SLUICE_TLS_CERT, SLUICE_TLS_KEY",
+                         sl_tls_open(c->tls_cert, c->tls_key, &ret->tls, err), err));
         log_certificate(ret, "certificate loaded");
     }
     const struct sl_config *now = sl_overrides_take(ret->overrides);
@@ -352,7 +353,7 @@ int main(int argc, char **argv)
     if (rc != SL_OK) {
         sl_log(SL_ERROR, "startup", sl_err_text(&err, rc));
         (void)fprintf(stderr, "sluiced: %s\n", sl_err_text(&err, rc));
-        return 1;
+        return rc == SL_EINVAL ? 2 : 1; /* 2: the same again would end the same */
     }
     sl_log(SL_INFO, "shutdown", "stopped");
     return 0;

@@ -388,6 +388,29 @@ def test_bad_certificates_stop_the_start_with_one_line(bin_dir):
     scratch.close()
 
 
+def test_the_exit_code_tells_whether_to_try_again(bin_dir):
+    """2, which systemd does not: a setting that will never do; 1: what may be better in a moment."""
+    scratch = Scratch()
+    (scratch.path / "file").touch()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for code, env, word in ((2, {"SLUICE_SOURCE": "foo"}, "SLUICE_SOURCE"),
+                                (2, {"AUTHENTICATION_OIDC_ENABLED": "true"}, "AUTHENTICATION_OIDC_ISSUER"),
+                                (2, {"AUTHENTICATION_APIKEY_ENABLED": "true"}, "AUTHENTICATION_APIKEY_ALLOWED_KEYS"),
+                                (2, {"SLUICE_OFFLOAD_PATH": "ftp://b"}, "SLUICE_OFFLOAD_PATH"),
+                                (2, {"PERSISTENCE_DATA_PATH": scratch.path / "file"}, "PERSISTENCE_DATA_PATH"),
+                                (1, {"SLUICE_TLS_CERT": "/nope", "SLUICE_TLS_KEY": "/nope"}, "SLUICE_TLS_CERT"),
+                                (1, {"SLUICE_PORT": taken.getsockname()[1]}, "SLUICE_PORT")):
+            env = {"PERSISTENCE_DATA_PATH": scratch.path / "data", "SLUICE_PORT": 0, "GRPC_PORT": 0, **env}
+            done = subprocess.run([f"{bin_dir}/sluiced"], capture_output=True, text=True, timeout=60,
+                                  env={"PATH": os.environ["PATH"], **{k: str(v) for k, v in env.items()}})
+            told = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+            check(done.returncode == code and len(told) == 1 and word in told[0], f"{env}: {done.returncode} {told}")
+    for env, word in (({"SLUICE_STORE_CA": "/nope"}, "SLUICE_STORE_CA"), ({"SLUICE_PORT": 9, "GRPC_PORT": 9}, "GRPC_PORT: 9")):
+        code, text = check_settings(bin_dir, PERSISTENCE_DATA_PATH=scratch.path / "data", **env)
+        check(code == 2 and len(text.splitlines()) == 1 and text.startswith(word), text)
+    scratch.close()
+
+
 # ---- settings in the log, and --check ----
 
 def test_settings_are_logged_at_the_start(bin_dir):
