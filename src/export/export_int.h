@@ -216,7 +216,6 @@ void sli_unknown_json(const struct sli_job *job, struct sl_json *w);
 sl_rc sli_journal_put(struct sli_job *job, enum sl_export_state state, bool is_final,
                       struct sl_err *err);
 sl_rc sli_journal_drop(struct sli_job *job, struct sl_err *err); /* the id is free again */
-sl_rc sli_journal_has(struct sl_exports *ex, struct sl_str id, bool *ret, struct sl_err *err);
 /* The record, the caller's; NULL: the journal does not know this id. */
 sl_rc sli_journal_get(struct sl_exports *ex, struct sl_str id, json_t **ret, struct sl_err *err);
 /* Records that are not final, each with its "id", appended to the array `ret`. */

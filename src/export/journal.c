@@ -92,37 +92,24 @@ sl_rc sli_journal_drop(struct sli_job *job, struct sl_err *err)
     return kv == NULL ? SL_OK : commit(kv, job->id, NULL, err);
 }
 
-/* SL_ENOTFOUND: no record of this id, or no journal. */
-static sl_rc get_record(struct sl_exports *ex, struct sl_str id, struct sl_buf *value,
-                        struct sl_err *err)
-{
-    if (ex->opts.journal == NULL) {
-        return SL_ENOTFOUND;
-    }
-    SL_AUTO(sl_buf) key = SL_BUF_EMPTY;
-    journal_key(id, &key);
-    SL_TRY(sl_buf_done(&key, err));
-    return sl_kv_get(ex->opts.journal, NULL, sl_buf_view(&key), value, err);
-}
-
-sl_rc sli_journal_has(struct sl_exports *ex, struct sl_str id, bool *ret, struct sl_err *err)
-{
-    SL_AUTO(sl_buf) value = SL_BUF_EMPTY;
-    sl_rc rc = get_record(ex, id, &value, err);
-    *ret = rc == SL_OK;
-    return rc == SL_ENOTFOUND ? SL_OK : rc;
-}
-
 sl_rc sli_journal_get(struct sl_exports *ex, struct sl_str id, json_t **ret, struct sl_err *err)
 {
+    SL_AUTO(sl_buf) key = SL_BUF_EMPTY;
     SL_AUTO(sl_buf) value = SL_BUF_EMPTY;
     *ret = NULL;
-    sl_rc rc = get_record(ex, id, &value, err);
+    if (ex->opts.journal == NULL) {
+        return SL_OK;
+    }
+    journal_key(id, &key);
+    SL_TRY(sl_buf_done(&key, err));
+    sl_rc rc = sl_kv_get(ex->opts.journal, NULL, sl_buf_view(&key), &value, err);
     if (rc != SL_OK) {
         return rc == SL_ENOTFOUND ? SL_OK : rc;
     }
     *ret = json_loadb((const char *)value.ptr, value.len, 0, NULL);
-    return SL_OK;
+    return *ret != NULL
+               ? SL_OK
+               : SL_FAIL(err, SL_ECORRUPT, "the record of export %.*s is not JSON", SL_STR_ARG(id));
 }
 
 /* They are collected first: recovery commits while it walks. */

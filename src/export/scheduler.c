@@ -196,11 +196,28 @@ static sl_rc open_destination(struct sli_job *job, struct sl_err *err)
     return job->place.ptr == NULL ? SL_NOMEM(err) : SL_OK;
 }
 
-static sl_rc already_exists(const struct sli_job *job, struct sl_err *err)
+static sl_rc exists_at(const struct sli_job *job, struct sl_str place, struct sl_err *err)
 {
     return SL_FAIL(err, SL_ECONFLICT,
                    "export already exists: export \"%.*s\" already exists at \"%.*s\"",
-                   SL_STR_ARG(job->id), SL_STR_ARG(job->place));
+                   SL_STR_ARG(job->id), SL_STR_ARG(place));
+}
+
+static sl_rc already_exists(const struct sli_job *job, struct sl_err *err)
+{
+    return exists_at(job, job->place, err);
+}
+
+/* Where an export of this id wrote, perhaps to another backend. */
+static sl_rc already_known(const struct sli_job *job, json_t *journal, struct sl_err *err)
+{
+    SL_AUTO(sl_buf) place = SL_BUF_EMPTY;
+    const char *text = json_string_value(json_object_get(journal, "root"));
+    struct sl_str root = sl_str_from(text == NULL ? "" : text);
+    root.len -= sl_str_ends(root, "/");
+    sl_buf_addf(&place, "%.*s/%.*s", SL_STR_ARG(root), SL_STR_ARG(job->id));
+    SL_TRY(sl_buf_done(&place, err));
+    return exists_at(job, sl_buf_str(&place), err);
 }
 
 /* An id is taken for ever once its record exists, on the backend or in the journal. */
@@ -218,9 +235,9 @@ static sl_rc check_free_id(struct sli_job *job, struct sl_err *err)
         sl_err_prefix(err, "check existing export: get metadata");
         return rc;
     }
-    bool is_known = false;
-    SL_TRY(sli_journal_has(job->ex, job->id, &is_known, err));
-    return is_known ? already_exists(job, err) : SL_OK;
+    json_auto_t *journal = NULL;
+    SL_TRY(sli_journal_get(job->ex, job->id, &journal, err));
+    return journal == NULL ? SL_OK : already_known(job, journal, err);
 }
 
 static sl_rc take_slot(struct sli_job *job, struct sl_err *err)

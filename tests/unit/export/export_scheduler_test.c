@@ -383,15 +383,17 @@ static void ids_are_never_used_again(void **state)
     struct world *w = *state;
     static const char taken[] =
         "export already exists: export \"x\" already exists at \"memory:x\"";
+    static const char known[] =
+        "export already exists: export \"x\" already exists at \"/data/exports/x\"";
     movies(w);
     (void)export_all(w, "x");
     expect_refusal(w, create(w, "x"), SL_ECONFLICT, taken);
-    /* Even when somebody cleared the destination. */
+    /* Even when somebody cleared the destination, or another one is asked for: where it was. */
     assert_int_equal(
         shared_backend->ops->remove(shared_backend, SL_STR("x/export_metadata.json"), NULL), SL_OK);
-    expect_refusal(w, create(w, "x"), SL_ECONFLICT, taken);
+    expect_refusal(w, create(w, "x"), SL_ECONFLICT, known);
     world_reopen(w);
-    expect_refusal(w, create(w, "x"), SL_ECONFLICT, taken);
+    expect_refusal(w, create(w, "x"), SL_ECONFLICT, known);
     /* And when another node that shares the destination took it. */
     assert_int_equal(sl_backend_put(shared_backend, SL_STR("y/export_metadata.json"),
                                     SL_BYTES("{}", 2), SL_PUT_NEW, NULL),
