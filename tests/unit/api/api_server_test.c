@@ -643,7 +643,7 @@ static void a_taken_port_is_told(void **state)
     struct sl_api *second = NULL;
     server_start(s);
     s->node->opts.port = sl_api_port(s->api);
-    assert_int_equal(sl_api_start(&s->node->opts, &second, &s->node->err), SL_EINVAL);
+    assert_int_equal(sl_api_start(&s->node->opts, &second, &s->node->err), SL_ECONFLICT);
     assert_non_null(strstr(s->node->err.text, "SLUICE_PORT"));
     s->node->opts.host = "no such host";
     assert_int_equal(sl_api_start(&s->node->opts, &second, &s->node->err), SL_EINVAL);
@@ -669,7 +669,7 @@ static void ipv6_is_listened_on_or_told(void **state)
     s->node->opts.host = "::1";
     sl_rc rc = sl_api_start(&s->node->opts, &s->api, &s->node->err);
     if (!has_ipv6()) {
-        assert_int_equal(rc, SL_EINVAL);
+        assert_int_equal(rc, SL_ECONFLICT);
         assert_non_null(strstr(s->node->err.text, "::1"));
         return;
     }
@@ -711,7 +711,7 @@ static void metrics_are_served_beside_the_api(void **state)
     client_say(&s->b, GET("/metrics/"));
     assert_int_equal(client_reply(&s->b, body, sizeof body), 404);
     opts.port = sl_metrics_port(metrics);
-    assert_int_equal(sl_metrics_start(&opts, &second, &s->node->err), SL_EINVAL);
+    assert_int_equal(sl_metrics_start(&opts, &second, &s->node->err), SL_ECONFLICT);
     assert_non_null(strstr(s->node->err.text, "PROMETHEUS_MONITORING_PORT"));
     sl_metrics_stop(metrics);
     client_await_end(&s->b);
