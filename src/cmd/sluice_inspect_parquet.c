@@ -1,4 +1,6 @@
 /* sluice inspect: Parquet files by their footers, and folders of exports. */
+#include <stdlib.h>
+
 #include "base/file.h"
 #include "base/json.h"
 #include "cmd/inspect_int.h"
@@ -46,18 +48,14 @@ sl_rc sli_inspect_parquet(const char *path, struct sl_buf *out, struct sl_err *e
 /* ---- an export folder ---- */
 
 struct folder {
-    const char *path;
+    const char *path, *below; /* below: what is listed now, "" or a path in path with its '/' */
     struct sl_json w;
     bool is_json;
     uint64_t rows, bytes, files;
 };
 
-static sl_rc add_file(void *arg, const char *name, bool is_dir, struct sl_err *err)
+static sl_rc add_file(struct folder *folder, const char *name, struct sl_err *err)
 {
-    struct folder *folder = arg;
-    if (is_dir || !sl_str_ends(sl_str_from(name), ".parquet")) {
-        return SL_OK;
-    }
     SL_AUTO(sl_buf) path = SL_BUF_EMPTY;
     SL_AUTO(sl_buf) footer = SL_BUF_EMPTY;
     sl_path_join(&path, sl_str_from(folder->path), sl_str_from(name));
@@ -89,6 +87,44 @@ static sl_rc add_file(void *arg, const char *name, bool is_dir, struct sl_err *e
     return SL_OK;
 }
 
+/* Files of layout lake lie in folders: collection=A/tenant=x/. */
+static sl_rc add_entry(void *arg, const char *name, bool is_dir, struct sl_err *err)
+{
+    struct folder *folder = arg;
+    SL_AUTO(sl_buf) inner = SL_BUF_EMPTY;
+    SL_AUTO(sl_buf) path = SL_BUF_EMPTY;
+    const char *below = folder->below;
+    sl_buf_addf(&inner, "%s%s%s", below, name, is_dir ? "/" : "");
+    const char *entry = sl_buf_cstr(&inner);
+    SL_TRY(sl_buf_done(&inner, err));
+    if (!is_dir) {
+        return sl_str_ends(sl_str_from(name), ".parquet") ? add_file(folder, entry, err) : SL_OK;
+    }
+    sl_path_join(&path, sl_str_from(folder->path), sl_buf_str(&inner));
+    const char *listed = sl_buf_cstr(&path);
+    SL_TRY(sl_buf_done(&path, err));
+    folder->below = entry;
+    sl_rc rc = sl_dir_list(listed, add_entry, folder, err);
+    folder->below = below;
+    return rc;
+}
+
+/* The record on one line, however it was written. */
+static sl_rc add_record(struct sl_json *w, const char *path, const struct sl_buf *record,
+                        struct sl_err *err)
+{
+    json_t *doc = json_loadb((const char *)record->ptr, record->len, 0, NULL);
+    char *text = json_dumps(doc, JSON_COMPACT); /* NULL without doc */
+    json_decref(doc);
+    if (text == NULL) {
+        return SL_FAIL(err, SL_ECORRUPT, "%s: not JSON", path);
+    }
+    sl_json_key(w, "metadata");
+    sl_json_raw(w, sl_str_from(text));
+    free(text); /* allow: free, jansson allocated it */
+    return SL_OK;
+}
+
 sl_rc sli_inspect_export(const struct sli_inspect *in, struct sl_buf *out, struct sl_err *err)
 {
     SL_AUTO(sl_buf) path = SL_BUF_EMPTY;
@@ -96,18 +132,18 @@ sl_rc sli_inspect_export(const struct sli_inspect *in, struct sl_buf *out, struc
     sl_path_join(&path, sl_str_from(in->path), SL_STR("export_metadata.json"));
     SL_TRY(sl_buf_done(&path, err));
     SL_TRY(sl_file_read_all(sl_buf_cstr(&path), METADATA_MAX, &record, err));
-    struct folder folder = {.path = in->path, .w = sl_json_over(out), .is_json = in->is_json};
+    struct folder folder = {
+        .path = in->path, .below = "", .w = sl_json_over(out), .is_json = in->is_json};
     if (in->is_json) {
         sl_json_obj(&folder.w);
-        sl_json_key(&folder.w, "metadata");
-        sl_json_raw(&folder.w, sl_buf_str(&record));
+        SL_TRY(add_record(&folder.w, sl_buf_cstr(&path), &record, err));
         sl_json_key(&folder.w, "files");
         sl_json_arr(&folder.w);
     } else {
         sl_buf_add(out, sl_buf_view(&record));
         sl_buf_add_text(out, "\n");
     }
-    SL_TRY(sl_dir_list(in->path, add_file, &folder, err));
+    SL_TRY(sl_dir_list(in->path, add_entry, &folder, err));
     if (in->is_json) {
         sl_json_arr_end(&folder.w);
         sl_json_key(&folder.w, "rows");

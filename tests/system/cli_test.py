@@ -124,8 +124,9 @@ def test_inspect_says_what_a_file_holds(bin_dir):
     node.insert("A", 50)
     node.export("x")
     code, out, err = node.sluice("inspect", str(node.folder("x")), "--json")
-    equal(code, 0, err)
+    equal((code, out.count("\n")), (0, 1), err)
     equal(json.loads(out)["rows"], 50)
+    equal(json.loads(out)["metadata"], json.loads((node.folder("x") / "export_metadata.json").read_text()))
     file = next(node.folder("x").glob("*.parquet"))
     code, out, err = node.sluice("inspect", str(file))
     equal(code, 0, err)
@@ -143,6 +144,26 @@ def test_inspect_says_what_a_file_holds(bin_dir):
     equal(json.loads(out)["multiVectors"]["c"][1], [1e6, 3])
     code, _, err = node.sluice("inspect", "/nonexistent")
     equal(code, 1)
+    node.close()
+
+
+def test_inspect_goes_into_the_folders_of_a_lake(bin_dir):
+    node = Node(bin_dir)
+    node.create_class("A")
+    node.insert("A", 50)
+    node.create_class("T", tenants=["one"])
+    node.insert("T", 5, tenant="one")
+    node.export("x", config={"layout": "lake"})
+    folder = node.folder("x")
+    code, out, err = node.sluice("inspect", str(folder), "--json")
+    equal(code, 0, err)
+    told = json.loads(out)
+    equal({(f["name"], f["bytes"]) for f in told["files"]},
+          {(str(p.relative_to(folder)), p.stat().st_size) for p in folder.rglob("*.parquet")})
+    equal((sorted(f["rows"] for f in told["files"]), told["rows"]), ([5, 50], 55))
+    code, out, err = node.sluice("inspect", str(folder))
+    equal(code, 0, err)
+    check("2 files, 55 rows" in out and "collection=T/tenant=one/" in out, out)
     node.close()
 
 
