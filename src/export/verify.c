@@ -19,6 +19,7 @@
 
 #define MANIFEST_MAX (1u << 30) /* 10^6 files at 500 bytes each */
 #define WORKERS_MAX  256        /* as exports */
+#define PLACES_TOLD  10         /* exports below a folder; more make no sentence */
 
 /* One file to look at. */
 struct task {
@@ -483,13 +484,44 @@ static sl_rc verify_plain(struct verify *v, struct sl_err *err)
 
 /* ---- the door ---- */
 
+/* A place that is none of one export is told in a sentence, not by its files one by one. */
+static sl_rc check_place(struct verify *v, struct sl_str place, struct sl_err *err)
+{
+    static const char end[] = "/" SLI_METADATA_KEY;
+    SL_AUTO(sl_buf) names = SL_BUF_EMPTY;
+    uint32_t found = 0;
+    bool has_file = false;
+    if (find(v, "_manifest.json") != NULL || find(v, SLI_METADATA_KEY) != NULL) {
+        return SL_OK;
+    }
+    for (uint32_t i = 0; i < v->count; i++) {
+        struct sl_str key = v->objects[i].key;
+        has_file = has_file || sl_str_ends(key, ".parquet");
+        if (sl_str_ends(key, end) && ++found <= PLACES_TOLD) {
+            sl_buf_addf(&names, "%s%.*s", found == 1 ? "" : ", ",
+                        (int)(key.len - (sizeof(end) - 1)), key.ptr);
+        }
+    }
+    const char *list = sl_buf_cstr(&names);
+    SL_TRY(sl_buf_done(&names, err));
+    if (found > 0) {
+        return SL_FAIL(err, SL_ENOTFOUND, "%.*s: holds exports, name one of them: %s%s",
+                       SL_STR_ARG(place), list, found > PLACES_TOLD ? ", ..." : "");
+    }
+    return has_file
+               ? SL_OK
+               : SL_FAIL(err, SL_ENOTFOUND,
+                         "%.*s: there is no export: no _manifest.json, no %s, no file *.parquet",
+                         SL_STR_ARG(place), SLI_METADATA_KEY);
+}
+
 static sl_rc verify_all(struct verify *v, struct sl_str place, struct sl_err *err)
 {
     SL_TRY(v->be->ops->list(v->be, SL_STR(""), add_object, v, err));
-    if (v->count == 0) {
-        return SL_FAIL(err, SL_ENOTFOUND, "%.*s: there is no export", SL_STR_ARG(place));
+    if (v->count > 0) {
+        qsort(v->objects, v->count, sizeof(*v->objects), by_key);
     }
-    qsort(v->objects, v->count, sizeof(*v->objects), by_key);
+    SL_TRY(check_place(v, place, err));
     bool has_manifest = find(v, "_manifest.json") != NULL;
     (void)json_object_set_new(v->doc, "manifest", json_boolean(has_manifest));
     (void)json_object_set_new(v->doc, "deep", json_boolean(v->is_deep));

@@ -289,6 +289,26 @@ def test_damage_to_an_export_of_a_real_weaviate_is_told(bin_dir):
     node.close()
 
 
+def test_a_place_that_is_no_export_is_told_in_a_sentence(bin_dir):
+    node = loaded(bin_dir)
+    empty = node.data / "empty"
+    (empty / "below").mkdir(parents=True)
+    no_export = "there is no export: no _manifest.json, no export_metadata.json, no file *.parquet"
+    equal(node.sluice("verify", str(empty)), (1, "", f"sluice: {empty}: {no_export}\n"))
+    (empty / "below/notes.txt").write_text("nothing")
+    equal(node.sluice("verify", str(empty)), (1, "", f"sluice: {empty}: {no_export}\n"))
+    for name, layout in (("a", "weaviate"), ("b", "lake")):
+        equal(node.export(name, config={"layout": layout})["status"], "SUCCESS")
+    parent = node.folder("a").parent
+    code, out, err = node.sluice("verify", str(parent))
+    equal((code, out, err), (1, "", f"sluice: {parent}: holds exports, name one of them: a, b\n"))
+    # Files without any record are still looked at.
+    for name in ("export_metadata.json", "_manifest.json"):
+        (node.folder("a") / name).unlink()
+    check("export_metadata.json: not there, every export has one" in verify(node, node.folder("a"))["problems"])
+    node.close()
+
+
 def test_exports_in_a_store_are_verified_there(bin_dir):
     with stores.versitygw() as store:
         node = loaded(bin_dir, **store.env, EXPORT_DEFAULT_PATH="")
