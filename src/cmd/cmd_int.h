@@ -51,6 +51,9 @@ uint32_t sli_parse_parallelism(const char *arg, struct argp_state *state);
 sl_rc sli_client(const struct sli_common *c, struct sl_http_client **ret, struct sl_err *err);
 /* The sentence inside an error body of either shape, or the body itself. */
 void sli_error_text(struct sl_str body, struct sl_buf *out);
+/* Names of --include and --exclude that nothing has, of the reply to a create, on stderr: a slip of
+ * the pen is never passed over. */
+void sli_tell_unknown(const struct sl_buf *reply);
 
 /* progress.c: a bar with rate and ETA on a terminal, a plain line each 5 s in a pipe. */
 struct sli_progress {

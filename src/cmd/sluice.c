@@ -156,3 +156,14 @@ void sli_error_text(struct sl_str body, struct sl_buf *out)
     }
     json_decref(doc);
 }
+
+void sli_tell_unknown(const struct sl_buf *reply)
+{
+    json_t *doc = json_loadb((const char *)reply->ptr, reply->len, 0, NULL), *name;
+    size_t i;
+    json_array_foreach(json_object_get(doc, "unknownCollections"), i, name)
+    {
+        (void)fprintf(stderr, "sluice: there is no collection \"%s\"\n", json_string_value(name));
+    }
+    json_decref(doc);
+}

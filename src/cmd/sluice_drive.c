@@ -272,6 +272,7 @@ static int create(struct drive *d, struct sl_http_client *client)
     if (code != SLI_EXIT_DONE) {
         return code;
     }
+    sli_tell_unknown(&reply);
     return d->is_waiting ? wait_for_end(d, client) : print_reply(d, &reply);
 }
 

@@ -336,18 +336,6 @@ static void tell_room(const struct job *j)
     }
 }
 
-/* Names of --include and --exclude that nothing has: a slip of the pen is never passed over. */
-static void tell_unknown(const struct job *j)
-{
-    json_t *doc = json_loadb((const char *)j->reply.ptr, j->reply.len, 0, NULL), *name;
-    size_t i;
-    json_array_foreach(json_object_get(doc, "unknownCollections"), i, name)
-    {
-        (void)fprintf(stderr, "sluice: there is no collection \"%s\"\n", json_string_value(name));
-    }
-    json_decref(doc);
-}
-
 /* Would the export be let in? A folder is tried when it begins. */
 static sl_rc try_store(struct job *j, struct sl_err *err)
 {
@@ -375,7 +363,7 @@ static int preview(struct job *j, struct sli_node *node, const struct sl_export_
     if (rc != SL_OK) {
         return sli_fail(&err, rc);
     }
-    tell_unknown(j);
+    sli_tell_unknown(&j->reply);
     if (j->is_json) {
         (void)fputs(sl_buf_cstr(&j->reply), stdout);
         return SLI_EXIT_DONE;
@@ -441,7 +429,7 @@ static int export(struct job *j, struct sli_node *node)
     rc = sl_export_create(node->exports, &settings, &request, &j->reply, &err);
     if (rc == SL_OK) {
         tell_room(j);
-        tell_unknown(j);
+        sli_tell_unknown(&j->reply);
         rc = follow(j, node->exports, &settings, &progress, &err);
     }
     if (rc != SL_OK) {

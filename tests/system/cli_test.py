@@ -118,6 +118,20 @@ def test_create_of_chosen_tenants(bin_dir):
     node.close()
 
 
+def test_create_tells_collections_that_are_not_there(bin_dir):
+    node = Node(bin_dir)
+    node.create_class("A")
+    node.insert("A", 5)
+    told = 'sluice: there is no collection "Nope"\n'
+    for number, options in enumerate(([], ["--wait", "--quiet"], ["--json"])):
+        code, out, err = node.sluice("create", f"x{number}", "--include", "A", "--include", "Nope", *options)
+        equal((code, err), (0, told), options)
+        node.sluice("wait", f"x{number}")
+    code, _, err = node.sluice("create", "y", "--include", "A", "--wait", "--quiet")
+    equal((code, err), (0, ""))
+    node.close()
+
+
 def test_inspect_says_what_a_file_holds(bin_dir):
     node = Node(bin_dir)
     node.create_class("A")
