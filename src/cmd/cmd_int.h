@@ -23,8 +23,9 @@ enum {
 struct sli_common {
     const char *server; /* --server, SLUICE_SERVER, http://127.0.0.1:8080 */
     const char *key;    /* --api-key-file or SLUICE_API_KEY; NULL none */
-    bool is_json;       /* --json: one JSON document or line on stdout, no prose */
-    bool is_quiet;      /* --quiet: no progress */
+    const char *ca; /* --ca, SLUICE_SERVER_CA: a PEM file; NULL: the authorities of the system */
+    bool is_json;   /* --json: one JSON document or line on stdout, no prose */
+    bool is_quiet;  /* --quiet: no progress */
 };
 extern const struct argp sli_common_argp;
 /* choices.c: options that choose what files are like. Input: json_t **, NULL at first, which

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "base/str.h"
 #include "base/workers.h"
 #include "base/crypto.h"
@@ -100,9 +101,15 @@ uint32_t sli_parse_parallelism(const char *arg, struct argp_state *state)
 
 /* ---- options all subcommands that talk to a node share ---- */
 
+enum { KEY_CA = 0x100 };
+
 static const struct argp_option common_options[] = {
     {"server", 's', "URL", 0,
      "Node to drive (SLUICE_SERVER, http://127.0.0.1:8080); its key is SLUICE_API_KEY", 10},
+    {"ca", KEY_CA, "FILE", 0,
+     "PEM file of the authority that vouches for the node's certificate, instead of the system's "
+     "(SLUICE_SERVER_CA)",
+     10},
     {"json", 'j', NULL, 0, "Print JSON for programs", 10},
     {"quiet", 'q', NULL, 0, "No progress", 10},
     {0},
@@ -116,10 +123,15 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
         const char *server = getenv("SLUICE_SERVER");
         c->server = server == NULL || server[0] == '\0' ? "http://127.0.0.1:8080" : server;
         c->key = getenv("SLUICE_API_KEY");
+        const char *ca = getenv("SLUICE_SERVER_CA");
+        c->ca = ca == NULL || ca[0] == '\0' ? NULL : ca;
         return 0;
     }
     case 's':
         c->server = arg;
+        return 0;
+    case KEY_CA:
+        c->ca = arg;
         return 0;
     case 'j':
         c->is_json = true;
@@ -135,10 +147,26 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 const struct argp sli_common_argp = {common_options, parse_common, NULL, NULL, NULL, NULL, NULL};
 
 #define CALL_TIMEOUT_MS 300000 /* a create may wait for a freeze; longer than any server limit */
+#define CA_MAX          (16u << 20) /* all authorities of a system are 250 KB */
 
 sl_rc sli_client(const struct sli_common *c, struct sl_http_client **ret, struct sl_err *err)
 {
-    return sl_http_client_new(c->server, c->key, CALL_TIMEOUT_MS, ret, err);
+    SL_AUTO(sl_buf) pem = SL_BUF_EMPTY;
+    SL_AUTO_PTR(sl_http_client) client = NULL;
+    if (c->ca != NULL) {
+        SL_TRY(sl_file_read_all(c->ca, CA_MAX, &pem, err));
+    }
+    if (c->ca != NULL && pem.len == 0) {
+        return SL_FAIL(err, SL_EINVAL, "%s: empty, a PEM file was expected", c->ca);
+    }
+    struct sl_http_limits limits = {
+        .response_max = SL_HTTP_RESPONSE_MAX,
+        .authorities = sl_buf_view(&pem),
+        .trust_hint = "--ca or SLUICE_SERVER_CA names the file of the authority to trust"};
+    SL_TRY(sl_http_client_new(c->server, c->key, CALL_TIMEOUT_MS, &client, err));
+    sl_http_client_limit(client, &limits);
+    *ret = sl_move(&client);
+    return SL_OK;
 }
 
 void sli_error_text(struct sl_str body, struct sl_buf *out)

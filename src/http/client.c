@@ -12,6 +12,8 @@ struct sl_http_client {
     struct curl_slist *headers;
     char *base_url;
     size_t response_max;
+    const char *trust_hint; /* borrowed */
+    char curl_text[CURL_ERROR_SIZE];
     struct sl_buf *out; /* borrowed, of the call at work */
 };
 
@@ -58,6 +60,7 @@ static sl_rc setup(struct sl_http_client *c, const char *bearer, int64_t timeout
     (void)curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, c->headers);
     (void)curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_body);
     (void)curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
+    (void)curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, c->curl_text);
     (void)curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     (void)curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(c->curl, CURLOPT_QUICK_EXIT, 1L); /* the time limit holds for DNS, too */
@@ -113,6 +116,7 @@ void sl_http_client_free(struct sl_http_client *c)
 void sl_http_client_limit(struct sl_http_client *c, const struct sl_http_limits *limits)
 {
     c->response_max = limits->response_max;
+    c->trust_hint = limits->trust_hint;
     if (limits->authorities.len > 0) {
         struct curl_blob pem = {(void *)(uintptr_t)limits->authorities.ptr, limits->authorities.len,
                                 CURL_BLOB_COPY};
@@ -123,6 +127,27 @@ void sl_http_client_limit(struct sl_http_client *c, const struct sl_http_limits 
         (void)curl_easy_setopt(c->curl, CURLOPT_SSL_VERIFYPEER, 0L);
         (void)curl_easy_setopt(c->curl, CURLOPT_SSL_VERIFYHOST, 0L);
     }
+}
+
+/* Of an exchange that failed. */
+static sl_rc word(const struct sl_http_client *c, CURLcode code, const char *method,
+                  const char *url, struct sl_err *err)
+{
+    const char *why = c->curl_text[0] == '\0' ? curl_easy_strerror(code) : c->curl_text;
+    if (code == CURLE_WRITE_ERROR) {
+        return SL_FAIL(err, SL_ETOOBIG, "%s %s: the reply is larger than %zu bytes", method, url,
+                       c->response_max);
+    }
+    if (code == CURLE_OPERATION_TIMEDOUT) {
+        return SL_FAIL(err, SL_ETIMEOUT, "%s %s: no answer in time", method, url);
+    }
+    if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE) {
+        return SL_FAIL(err, SL_EIO, "%s %s: the server's certificate is not accepted: %s%s%s",
+                       method, url, why, c->trust_hint == NULL ? "" : "; ",
+                       c->trust_hint == NULL ? "" : c->trust_hint);
+    }
+    return SL_FAIL(err, SL_EIO, "%s %s: %s; is the server running?", method, url,
+                   curl_easy_strerror(code));
 }
 
 sl_rc sl_http_call(struct sl_http_client *c, const char *method, const char *path,
@@ -141,18 +166,11 @@ sl_rc sl_http_call(struct sl_http_client *c, const char *method, const char *pat
         (void)curl_easy_setopt(c->curl, CURLOPT_HTTPGET, 1L);
     }
     (void)curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, method);
+    c->curl_text[0] = '\0';
     CURLcode code = curl_easy_perform(c->curl);
     SL_TRY(sl_buf_done(out, err));
-    if (code == CURLE_WRITE_ERROR) {
-        return SL_FAIL(err, SL_ETOOBIG, "%s %s: the reply is larger than %zu bytes", method,
-                       sl_buf_cstr(&url), c->response_max);
-    }
-    if (code == CURLE_OPERATION_TIMEDOUT) {
-        return SL_FAIL(err, SL_ETIMEOUT, "%s %s: no answer in time", method, sl_buf_cstr(&url));
-    }
     if (code != CURLE_OK) {
-        return SL_FAIL(err, SL_EIO, "%s %s: %s; is the server running?", method, sl_buf_cstr(&url),
-                       curl_easy_strerror(code));
+        return word(c, code, method, sl_buf_cstr(&url), err);
     }
     long status = 0;
     (void)curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);

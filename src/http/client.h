@@ -21,6 +21,7 @@ struct sl_http_limits {
     size_t response_max;         /* at most SL_HTTP_RESPONSE_MAX */
     struct sl_bytes authorities; /* PEM, instead of the system's; empty: those of the system */
     bool is_unverified;          /* any certificate will do */
+    const char *trust_hint;      /* said of a certificate that is not accepted; NULL: nothing */
 };
 void sl_http_client_limit(struct sl_http_client *c, const struct sl_http_limits *limits);
 SL_DEFINE_FREEP(sl_http_client, sl_http_client_free)

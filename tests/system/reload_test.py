@@ -340,6 +340,32 @@ def test_a_new_certificate_is_shown_after_sighup(bin_dir):
     scratch.close()
 
 
+def test_the_command_line_takes_an_authority_of_ones_own(bin_dir):
+    scratch = Scratch()
+    one, two = Certificate(scratch, "one"), Certificate(scratch, "two")
+    one.put(scratch)
+    node = Node(bin_dir, **tls_env(scratch))
+    equal(ask(secure(node, trust(one)), "POST", "/v1/schema", {"class": "A", "vectorizer": "none"})[0], 200)
+    rows, env = scratch.path / "rows.jsonl", dict(node.env)
+    rows.write_text('{"properties":{"n":1}}\n')
+
+    def sluice(*args, **more):
+        done = subprocess.run([f"{bin_dir}/sluice", *map(str, args), "--server", f"https://127.0.0.1:{node.port}"],
+                              env={**env, **{k: str(v) for k, v in more.items()}}, capture_output=True, text=True, timeout=120)
+        return done.returncode, done.stderr
+
+    equal(sluice("load", rows, "-c", "A", "--quiet", "--ca", one.cert), (0, ""))
+    equal(sluice("create", "x", "--wait", "--quiet", SLUICE_SERVER_CA=one.cert), (0, ""))
+    equal(sluice("import", node.folder("x"), "--quiet", "--ca", one.cert), (0, ""))
+    for args in (("list",), ("list", "--ca", two.cert), ("import", node.folder("x")), ("load", rows, "-c", "A")):
+        code, err = sluice(*args)
+        check(code == 1 and "certificate is not accepted" in err and "--ca or SLUICE_SERVER_CA" in err
+              and "running" not in err, f"{args}: {code} {err}")
+    check("/nowhere" in sluice("list", "--ca", "/nowhere")[1])
+    node.close()
+    scratch.close()
+
+
 def test_handshakes_go_on_while_certificates_change(bin_dir):
     scratch = Scratch()
     certificates = [Certificate(scratch, "one"), Certificate(scratch, "two", ("rsa", "rsa_keygen_bits:2048"))]
