@@ -151,18 +151,26 @@ static bool is_within(struct sl_str inner, struct sl_str outer)
            (inner.len == outer.len || inner.ptr[outer.len] == '/');
 }
 
+sl_rc sli_path_is_within(const char *inner, const char *outer, bool *ret, struct sl_err *err)
+{
+    SL_AUTO(sl_buf) in = SL_BUF_EMPTY;
+    SL_AUTO(sl_buf) out = SL_BUF_EMPTY;
+    SL_TRY(sl_path_resolve(inner, &in, err));
+    SL_TRY(sl_path_resolve(outer, &out, err));
+    *ret = is_within(sl_buf_str(&in), sl_buf_str(&out));
+    return SL_OK;
+}
+
 sl_rc sli_check_apart(const char *setting, const char *path, const char *foreign_path,
                       struct sl_err *err)
 {
     if (sl_backend_is_store(sl_str_from(foreign_path))) {
         return SL_OK; /* no folder of ours lies in a store, and backends never replace */
     }
-    SL_AUTO(sl_buf) ours = SL_BUF_EMPTY;
-    SL_AUTO(sl_buf) theirs = SL_BUF_EMPTY;
-    SL_TRY(sl_path_resolve(path, &ours, err));
-    SL_TRY(sl_path_resolve(foreign_path, &theirs, err));
-    if (is_within(sl_buf_str(&ours), sl_buf_str(&theirs)) ||
-        is_within(sl_buf_str(&theirs), sl_buf_str(&ours))) {
+    bool is_inside = false, is_around = false;
+    SL_TRY(sli_path_is_within(path, foreign_path, &is_inside, err));
+    SL_TRY(sli_path_is_within(foreign_path, path, &is_around, err));
+    if (is_inside || is_around) {
         return SL_FAIL(err, SL_EINVAL,
                        "%s: %s and the data to read, %s, lie one within the other; nothing may be "
                        "written there, so name a folder apart from it",

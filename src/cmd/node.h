@@ -55,6 +55,8 @@ sl_rc sli_source_parse(const char *text, enum sl_source_kind *ret_kind, const ch
  * a setting) and foreign_path lies within the other, links resolved. */
 sl_rc sli_check_apart(const char *setting, const char *path, const char *foreign_path,
                       struct sl_err *err);
+/* Is inner the folder outer or below it? Links resolved. */
+sl_rc sli_path_is_within(const char *inner, const char *outer, bool *ret, struct sl_err *err);
 /* Of a server: takes no new export, ends the running one, and reads no more of a store. */
 void sli_node_stop(struct sli_node *node);
 /* rc as it is; of a failure the sentence begins with the setting. */

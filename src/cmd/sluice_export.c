@@ -12,6 +12,7 @@
 
 #include "base/cancel.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -462,6 +463,22 @@ static sl_rc open_mirror(struct job *j, struct sl_buf *path, struct sl_err *err)
                                 err);
 }
 
+/* Nothing is written into what is read; in a data folder of ours exports have a place of their own,
+ * where a node writes them, too. */
+static sl_rc check_dest(struct job *j, enum sl_source_kind kind, struct sl_err *err)
+{
+    SL_AUTO(sl_buf) exports = SL_BUF_EMPTY;
+    bool is_allowed = false;
+    if (j->dest == NULL || sl_backend_is_store(sl_str_from(j->dest))) {
+        return SL_OK;
+    }
+    if (kind == SL_KIND_SLUICE && strstr(j->dest, "..") == NULL) { /* may lead out when made */
+        sl_path_join(&exports, sl_str_from(j->source), SL_STR("exports"));
+        SL_TRY(sli_path_is_within(j->dest, sl_buf_cstr(&exports), &is_allowed, err));
+    }
+    return is_allowed ? SL_OK : sli_check_apart("DEST/ID", sl_buf_cstr(&j->path), j->source, err);
+}
+
 static sl_rc open_source(struct job *j, struct sli_node *node, struct sl_err *err)
 {
     enum sl_source_kind kind = SL_KIND_BACKUP;
@@ -469,12 +486,10 @@ static sl_rc open_source(struct job *j, struct sli_node *node, struct sl_err *er
     bool is_store = sl_backend_is_store(sl_str_from(j->source));
     *node = (struct sli_node){0};
     SL_TRY(is_store ? open_mirror(j, &mirrored, err) : find_kind(j, &kind, err));
+    SL_TRY(check_dest(j, kind, err));
     if (kind == SL_KIND_SLUICE) {
         return sli_node_open_read_only(j->source, &j->config, j->memory_max, &j->interrupt, node,
                                        err);
-    }
-    if (j->dest != NULL && !is_store && !sl_backend_is_store(sl_str_from(j->dest))) {
-        SL_TRY(sli_check_apart("DEST/ID", sl_buf_cstr(&j->path), j->source, err));
     }
     struct sl_weaviate_opts opts = {.clock = sl_clock_real(),
                                     .spool_path = j->spool,

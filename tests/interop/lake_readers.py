@@ -197,7 +197,7 @@ def test_exports_are_equal_byte_for_byte(bin_dir):
     for layout in ("weaviate", "lake"):
         made = {}
         for workers in ("1", "4", "3"):
-            dest = node.data / f"{layout}{workers}"
+            dest = node.data / "exports" / f"{layout}{workers}"
             code, _, err = node.sluice("export", str(node.data), str(dest), "--id", "x", "--layout", layout,
                                        "--target-file-size", str(1 << 20), "-p", workers)
             equal(code, 0, err)

@@ -271,11 +271,15 @@ def test_export_without_a_server(bin_dir):
     node = Node(bin_dir)
     node.create_class("A")
     node.insert("A", 500)
-    out = node.data / "out"
+    out = node.data / "exports"
     code, _, err = node.sluice("export", str(node.data), str(out), "--json")
     equal(code, 1, "a running node's folder is refused")
     check("in use" in err, err)
     node.stop()
+    for dest in (node.data / "out", node.data, node.data / "db", node.data / "exports/../out"):
+        code, _, err = node.sluice("export", str(node.data), str(dest))
+        equal((code, "lie one within the other" in err), (1, True), err)
+    check(not (node.data / "out").exists(), "written into the source")
     before = {p: p.stat().st_mtime_ns for p in (node.data / "db").rglob("*")}
     code, stdout, err = node.sluice("export", str(node.data), str(out), "--id", "cli", "--json")
     equal(code, 0, err)
