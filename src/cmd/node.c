@@ -208,7 +208,11 @@ static sl_rc open_foreign(struct sli_node *n, const struct sl_config *config, st
     }
     opts.open_file = sl_mirror_open_file;
     opts.open_arg = n->mirror;
-    return sl_source_weaviate_open(sl_buf_cstr(&path), n->kind, &opts, &n->source, err);
+    rc = sl_source_weaviate_open(sl_buf_cstr(&path), n->kind, &opts, &n->source, err);
+    if (rc != SL_OK) {
+        sl_mirror_reword(n->mirror, err);
+    }
+    return rc;
 }
 
 static sl_rc open_parts(struct sli_node *n, const struct sl_config *config, struct sl_str node_name,

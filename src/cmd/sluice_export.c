@@ -220,6 +220,13 @@ static void watch_signals(void *arg)
     }
 }
 
+/* Of a backup in a store the place is named, not its mirror. */
+static int fail(const struct job *j, struct sl_err *err, sl_rc rc)
+{
+    sl_mirror_reword(j->mirror, err);
+    return sli_fail(err, rc);
+}
+
 static sl_rc follow(struct job *j, struct sl_exports *ex, const struct sl_export_settings *settings,
                     struct sl_export_progress *ret, struct sl_err *err)
 {
@@ -230,6 +237,7 @@ static sl_rc follow(struct job *j, struct sl_exports *ex, const struct sl_export
         sl_rc rc = sl_export_wait(ex, sl_str_from(j->id), POLL_NS, ret, err);
         if (rc != SL_ETIMEOUT) {
             sli_progress_end(&bar);
+            sl_mirror_reword(j->mirror, &ret->error);
             return rc;
         }
         sli_progress_show(&bar, sl_export_state_name(ret->state), ret->objects_done,
@@ -299,6 +307,9 @@ static void note_left_out(void *arg, struct sl_str class_name, struct sl_str sha
                           const char *what)
 {
     struct job *j = arg;
+    struct sl_err told = {0};
+    (void)snprintf(told.text, sizeof(told.text), "%s", what);
+    sl_mirror_reword(j->mirror, &told);
     sl_mutex_lock(&j->mu);
     if (++j->left_out <= LEFT_OUT_TOLD) {
         (void)fprintf(stderr, "left out: class %.*s shard %.*s: %s\n", SL_STR_ARG(class_name),
@@ -362,7 +373,7 @@ static int preview(struct job *j, struct sli_node *node, const struct sl_export_
         rc = sl_export_preview(node->exports, settings, request, &j->reply, &err);
     }
     if (rc != SL_OK) {
-        return sli_fail(&err, rc);
+        return fail(j, &err, rc);
     }
     sli_tell_unknown(&j->reply);
     if (j->is_json) {
@@ -421,7 +432,7 @@ static int export(struct job *j, struct sli_node *node)
         rc = sl_export_choose(j->choices, &arena, &settings, &request, &err);
     }
     if (rc != SL_OK) {
-        return sli_fail(&err, rc);
+        return fail(j, &err, rc);
     }
     if (j->is_dry_run) {
         return preview(j, node, &settings, &request);
@@ -434,7 +445,7 @@ static int export(struct job *j, struct sli_node *node)
         rc = follow(j, node->exports, &settings, &progress, &err);
     }
     if (rc != SL_OK) {
-        return sli_fail(&err, rc);
+        return fail(j, &err, rc);
     }
     return report(j, &progress);
 }
@@ -517,7 +528,7 @@ static int run(struct job *j)
     struct sli_node node;
     sli_raise_file_limit();
     sl_rc rc = open_source(j, &node, &err);
-    int code = rc == SL_OK ? export(j, &node) : sli_fail(&err, rc);
+    int code = rc == SL_OK ? export(j, &node) : fail(j, &err, rc);
     sli_node_close(&node);
     sl_mirror_close(j->mirror);
     return code;

@@ -5,6 +5,8 @@
  * knows backups goes on reading a folder. */
 #include "source/mirror.h"
 
+#include <stdio.h>
+
 #include "base/crypto.h"
 #include "base/str.h"
 #include "base/sync.h"
@@ -20,6 +22,7 @@ struct sl_mirror {
     struct sl_backend *store; /* borrowed: the folder of all backups */
     struct sl_backend *owned; /* the same, when it was opened here */
     struct sl_buf folder;     /* ours, removed at the end */
+    struct sl_buf place;      /* of the folder of all backups, as the user named it; or empty */
     struct sl_buf texts; /* of all descriptors: bases of an incremental backup are named there */
 };
 
@@ -222,27 +225,32 @@ static sl_rc fill(struct sl_mirror *m, struct sl_str name, const char *spool, st
     SL_TRY(sl_dir_create(folder, err));
     SL_TRY(add_backup(m, name, err));
     if (m->texts.len == 0) {
-        return SL_FAIL(err, SL_EINVAL, "%.*s: no backup is there: no descriptor lies below it",
-                       SL_STR_ARG(name));
+        return SL_FAIL(
+            err, SL_EINVAL, "%.*s%s%.*s: no backup is there: no descriptor lies below it",
+            SL_STR_ARG(sl_buf_str(&m->place)), m->place.len == 0 ? "" : "/", SL_STR_ARG(name));
     }
     return m->store->ops->list_folders(m->store, SL_STR(""), add_base, m, err);
+}
+
+static sl_rc open_named(struct sl_backend *store, struct sl_str place, struct sl_str name,
+                        const char *spool, struct sl_mirror **ret, struct sl_err *err)
+{
+    SL_AUTO_PTR(sl_mirror) m = sl_alloc_zero(1, sizeof(*m));
+    if (m == NULL) {
+        return SL_NOMEM(err);
+    }
+    m->store = store;
+    sl_buf_add_str(&m->place, place);
+    SL_TRY(sl_buf_done(&m->place, err));
+    SL_TRY(fill(m, name, spool, err));
+    *ret = sl_move(&m);
+    return SL_OK;
 }
 
 sl_rc sl_mirror_open(struct sl_backend *store, struct sl_str name, const char *spool,
                      struct sl_mirror **ret, struct sl_err *err)
 {
-    struct sl_mirror *m = sl_alloc_zero(1, sizeof(*m));
-    if (m == NULL) {
-        return SL_NOMEM(err);
-    }
-    m->store = store;
-    sl_rc rc = fill(m, name, spool, err);
-    if (rc != SL_OK) {
-        sl_mirror_close(m);
-        return rc;
-    }
-    *ret = m;
-    return SL_OK;
+    return open_named(store, SL_STR(""), name, spool, ret, err);
 }
 
 sl_rc sl_mirror_path(const struct sl_mirror *m, struct sl_str name, struct sl_buf *out,
@@ -252,12 +260,33 @@ sl_rc sl_mirror_path(const struct sl_mirror *m, struct sl_str name, struct sl_bu
     return sl_buf_done(out, err);
 }
 
-static sl_rc open_at(struct sl_backend *store, struct sl_str name, const char *spool,
-                     struct sl_mirror **ret, struct sl_buf *path, struct sl_err *err)
+void sl_mirror_reword(const struct sl_mirror *m, struct sl_err *err)
+{
+    SL_AUTO(sl_buf) out = SL_BUF_EMPTY;
+    const char *from = err == NULL ? NULL : err->text, *at = NULL;
+    if (m == NULL || m->place.len == 0 || from == NULL) {
+        return;
+    }
+    const char *folder = (const char *)m->folder.ptr;
+    while ((at = strstr(from, folder)) != NULL) {
+        sl_buf_add(&out, SL_BYTES(from, (size_t)(at - from)));
+        sl_buf_add(&out, sl_buf_view(&m->place));
+        from = at + m->folder.len;
+    }
+    sl_buf_add_text(&out, from);
+    const char *text = sl_buf_cstr(&out);
+    if (!out.is_failed) {
+        (void)snprintf(err->text, sizeof(err->text), "%s", text);
+    }
+}
+
+static sl_rc open_at(struct sl_backend *store, struct sl_str place, struct sl_str name,
+                     const char *spool, struct sl_mirror **ret, struct sl_buf *path,
+                     struct sl_err *err)
 {
     SL_AUTO_PTR(sl_mirror) m = NULL;
     SL_TRY(store->ops->probe(store, err));
-    SL_TRY(sl_mirror_open(store, name, spool, &m, err));
+    SL_TRY(open_named(store, place, name, spool, &m, err));
     SL_TRY(sl_mirror_path(m, name, path, err));
     *ret = sl_move(&m);
     return SL_OK;
@@ -279,7 +308,8 @@ sl_rc sl_mirror_open_place(const struct sl_backend_env *env, struct sl_str place
     }
     struct sl_str all = {place.ptr, at}, name = {place.ptr + at, place.len - at};
     SL_TRY(sl_backend_open(&soon, all, &store, err));
-    SL_TRY(open_at(store, name, spool, &m, path, err));
+    struct sl_str shown = {all.ptr, all.len > 0 ? all.len - 1 : 0}; /* without its last '/' */
+    SL_TRY(open_at(store, shown, name, spool, &m, path, err));
     SL_TRY(sl_backend_open(env, all, &m->owned, err)); /* with the patience that exports have */
     m->store = m->owned;
     *ret = sl_move(&m);
@@ -295,6 +325,7 @@ void sl_mirror_close(struct sl_mirror *m)
         SL_IGNORE(sl_dir_remove_tree(sl_buf_cstr(&m->folder), NULL), "descriptors and holes only");
     }
     sl_buf_fini(&m->folder);
+    sl_buf_fini(&m->place);
     sl_buf_fini(&m->texts);
     sl_backend_close(m->owned);
     sl_free(m);

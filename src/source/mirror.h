@@ -24,6 +24,9 @@ SL_DEFINE_FREEP(sl_mirror, sl_mirror_close)
 /* Appends the folder of a backup in the mirror. */
 sl_rc sl_mirror_path(const struct sl_mirror *m, struct sl_str name, struct sl_buf *out,
                      struct sl_err *err);
+/* Where the sentence names a path of the mirror it names the place in the store instead. m and err
+ * may be NULL; without a place nothing changes. */
+void sl_mirror_reword(const struct sl_mirror *m, struct sl_err *err);
 /* As sl_weaviate_opts.open_file; arg is the mirror. */
 sl_rc sl_mirror_open_file(void *arg, const char *path, struct sl_file **ret, struct sl_err *err);
 

@@ -37,6 +37,14 @@ def one_of_each():
     return [b[:2] for b in fixtures.backup_sets()] if "--all" in sys.argv else list(kinds.values())
 
 
+def part_of_a_backup(scratch):
+    """A folder with something that describes no backup."""
+    part = scratch.sub("part")
+    (part / "weekly").mkdir()
+    (part / "weekly/notes.json").write_text("{}")
+    return part
+
+
 def check_store(bin_dir, store, scratch, wanted):
     seen = 0
     for folder, name, all_names in fixtures.backup_sets():
@@ -70,7 +78,11 @@ def test_backups_in_s3(bin_dir):
         print(f"     {seen} backups")
         # What is not there, and from store to store.
         done = sluice(bin_dir, f"{store.place}/backups/nothere", scratch.sub("none"), env=store.env, code=1)
-        check("nothere: no backup is there" in done.stderr, done.stderr)
+        check(f"sluice: {store.place}/backups/nothere: no backup is there" in done.stderr, done.stderr)
+        stores.put_all(store, part_of_a_backup(scratch))
+        for place, words in (("backups", "holds several backups; name one of them: "), ("backups/weekly", "is no backup")):
+            done = sluice(bin_dir, f"{store.place}/{place}", scratch.sub("none"), env=store.env, code=1)
+            check(f"{store.place}/{place} {words}" in done.stderr and "mirror" not in done.stderr, done.stderr)
         name = chosen[0][1]
         done = sluice(bin_dir, f"{store.place}/backups/{name}", f"{store.place}/lake", "--id", "x", env=store.env)
         equal(json.loads(done.stdout)["path"], f"{store.place}/lake/x")
