@@ -48,6 +48,8 @@ int sli_fail(const struct sl_err *err, sl_rc rc);
 int sli_failf(const char *fmt, ...) SL_PRINTF(1, 2);
 /* Value of --parallelism; ends in argp_error when it is none. */
 uint32_t sli_parse_parallelism(const char *arg, struct argp_state *state);
+/* Judges the id of a new export as every node does; ends in argp_error when it is none. */
+const char *sli_parse_id(const char *arg, struct argp_state *state);
 /* Opens the client of the common options. */
 sl_rc sli_client(const struct sli_common *c, struct sl_http_client **ret, struct sl_err *err);
 /* The sentence inside an error body of either shape, or the body itself. */

@@ -99,6 +99,14 @@ uint32_t sli_parse_parallelism(const char *arg, struct argp_state *state)
     return (uint32_t)n;
 }
 
+const char *sli_parse_id(const char *arg, struct argp_state *state)
+{
+    if (arg[0] == '\0' || arg[strspn(arg, "abcdefghijklmnopqrstuvwxyz0123456789_-")] != '\0') {
+        argp_error(state, "\"%s\" is no ID of an export: allowed are a-z, 0-9, _ and -", arg);
+    }
+    return arg;
+}
+
 /* ---- options all subcommands that talk to a node share ---- */
 
 enum { KEY_CA = 0x100 };

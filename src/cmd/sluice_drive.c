@@ -72,7 +72,7 @@ static error_t parse_drive(int key, char *arg, struct argp_state *state)
         if (!d->wants_id || d->id != NULL) {
             return ARGP_ERR_UNKNOWN;
         }
-        d->id = arg;
+        d->id = d->is_create ? sli_parse_id(arg, state) : arg;
         return 0;
     case ARGP_KEY_END:
         if (d->wants_id && d->id == NULL) {

@@ -37,7 +37,8 @@ struct names {
 struct job {
     bool is_json, is_quiet, is_dry_run, is_skipping;
     const char *source, *dest, *id, *spool;
-    const char *kind; /* --source, NULL: by content */
+    bool has_kind; /* --source; else by content */
+    enum sl_source_kind kind;
     struct names include, exclude;
     uint32_t parallelism;
     uint64_t memory_max;
@@ -96,6 +97,19 @@ static uint64_t parse_memory(const char *arg, struct argp_state *state)
     return bytes;
 }
 
+static void parse_kind(struct job *j, const char *arg, struct argp_state *state)
+{
+    static const char *const names[] = {"sluice", "weaviate", "backup"};
+    for (size_t i = 0; i < SL_COUNT_OF(names); i++) {
+        if (strcmp(arg, names[i]) == 0) {
+            j->kind = (enum sl_source_kind)i;
+            j->has_kind = true;
+            return;
+        }
+    }
+    argp_error(state, "--source: \"%s\" is not sluice, weaviate or backup", arg);
+}
+
 static error_t parse_argument(struct job *j, char *arg, unsigned number)
 {
     if (number == 0) {
@@ -116,7 +130,7 @@ static error_t parse_export(int key, char *arg, struct argp_state *state)
         state->child_inputs[0] = &j->choices;
         return 0;
     case 'd':
-        j->id = arg;
+        j->id = sli_parse_id(arg, state);
         return 0;
     case 'i':
         add_name(&j->include, arg, state);
@@ -128,7 +142,7 @@ static error_t parse_export(int key, char *arg, struct argp_state *state)
         j->parallelism = sli_parse_parallelism(arg, state);
         return 0;
     case KEY_SOURCE:
-        j->kind = arg;
+        parse_kind(j, arg, state);
         return 0;
     case KEY_MEMORY:
         j->memory_max = parse_memory(arg, state);
@@ -450,20 +464,6 @@ static int export(struct job *j, struct sli_node *node)
     return report(j, &progress);
 }
 
-static sl_rc find_kind(const struct job *j, enum sl_source_kind *ret, struct sl_err *err)
-{
-    static const char *const names[] = {"sluice", "weaviate", "backup"};
-    for (size_t i = 0; j->kind != NULL && i < SL_COUNT_OF(names); i++) {
-        if (strcmp(j->kind, names[i]) == 0) {
-            *ret = (enum sl_source_kind)i;
-            return SL_OK;
-        }
-    }
-    return j->kind == NULL ? sl_source_detect(j->source, ret, err)
-                           : SL_FAIL(err, SL_EINVAL,
-                                     "--source: \"%s\" is not sluice, weaviate or backup", j->kind);
-}
-
 static sl_rc open_mirror(struct job *j, struct sl_buf *path, struct sl_err *err)
 {
     struct sl_backend_env env = {
@@ -492,11 +492,16 @@ static sl_rc check_dest(struct job *j, enum sl_source_kind kind, struct sl_err *
 
 static sl_rc open_source(struct job *j, struct sli_node *node, struct sl_err *err)
 {
-    enum sl_source_kind kind = SL_KIND_BACKUP;
+    enum sl_source_kind kind = j->kind;
     SL_AUTO(sl_buf) mirrored = SL_BUF_EMPTY;
     bool is_store = sl_backend_is_store(sl_str_from(j->source));
     *node = (struct sli_node){0};
-    SL_TRY(is_store ? open_mirror(j, &mirrored, err) : find_kind(j, &kind, err));
+    if (is_store) {
+        kind = SL_KIND_BACKUP; /* nothing else is read there */
+        SL_TRY(open_mirror(j, &mirrored, err));
+    } else if (!j->has_kind) {
+        SL_TRY(sl_source_detect(j->source, &kind, err));
+    }
     SL_TRY(check_dest(j, kind, err));
     if (kind == SL_KIND_SLUICE) {
         return sli_node_open_read_only(j->source, &j->config, j->memory_max, &j->interrupt, node,

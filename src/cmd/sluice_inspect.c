@@ -4,6 +4,7 @@
  * file is Parquet (PAR1 at its end), a segment or log of a bucket, or one stored object. */
 #include <stdio.h>
 
+#include "backend/backend.h"
 #include "base/file.h"
 #include "cmd/inspect_int.h"
 
@@ -38,6 +39,9 @@ static error_t parse_inspect(int key, char *arg, struct argp_state *state)
     case ARGP_KEY_ARG:
         if (in->path != NULL) {
             return ARGP_ERR_UNKNOWN;
+        }
+        if (sl_backend_is_store(sl_str_from(arg))) {
+            argp_error(state, "%s: places in stores are not inspected; see sluice verify", arg);
         }
         in->path = arg;
         return 0;

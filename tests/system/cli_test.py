@@ -47,7 +47,9 @@ def test_wrong_usage_is_code_2(bin_dir):
     sluice = f"{bin_dir}/sluice"
     for args in ([], ["nonsense"], ["create"], ["load", "f"], ["load", "--collection", "A"], ["export", "x"],
                  ["status", "a", "b"], ["create", "x", "--nope"], ["inspect"], ["load", "-c", "A", "-p", "99", "f"],
-                 ["status", "x", "--server", "ftp://a"]):
+                 ["status", "x", "--server", "ftp://a"], ["create", "My Export"], ["create", ""],
+                 ["export", "x", "y", "--id", "A b"], ["export", "x", "y", "--source", "foo"],
+                 ["inspect", "s3://bucket/backups/one"]):
         done = subprocess.run([sluice, *args], capture_output=True, text=True, timeout=60)
         equal(done.returncode, 2, f"{args}: {done.stderr}")
         check(done.stderr != "" and done.stdout == "", args)
