@@ -8,6 +8,7 @@ struct sli_schema {
     struct sl_http_client *client; /* borrowed */
     json_t *classes; /* name -> {"class": {..}, "tenants": [..]}: what the export says */
     json_t *there;   /* name -> {tenant: true}, or true before its tenants were asked for */
+    json_t *refused; /* name -> the server's sentence: their files are left out */
     uint32_t created_count;
 };
 void sli_schema_fini(struct sli_schema *s);
@@ -16,7 +17,8 @@ void sli_schema_fini(struct sli_schema *s);
 sl_rc sli_schema_add(struct sli_schema *s, struct sl_bytes text, const char *where,
                      struct sl_err *err);
 /* Creates those of the classes that `is_wanted` and the server does not have, with their tenants,
- * in an order in which references lead to what is there. */
+ * in an order in which references lead to what is there. Those the server refuses are told, and
+ * stand in `refused`. */
 sl_rc sli_schema_create(struct sli_schema *s, bool (*is_wanted)(const void *arg, const char *name),
                         const void *arg, struct sl_err *err);
 /* The class of a file must be there by now (SL_ENOTFOUND); its tenant (NULL: none) is made. */

@@ -3,6 +3,8 @@
  * Tenants are made active, whatever they were: nothing can be written into others. */
 #include "cmd/import_int.h"
 
+#include <stdio.h>
+
 #include "base/str.h"
 
 #define TENANTS_A_CALL 100 /* Weaviate's limit */
@@ -11,6 +13,7 @@ void sli_schema_fini(struct sli_schema *s)
 {
     json_decref(s->classes);
     json_decref(s->there);
+    json_decref(s->refused);
 }
 
 /* ---- what the export says ---- */
@@ -65,7 +68,8 @@ static sl_rc call(struct sli_schema *s, const char *method, struct sl_buf *path,
     if (*ret_status != 200 && *ret_status != 404) {
         SL_AUTO(sl_buf) said = SL_BUF_EMPTY;
         sli_error_text(sl_buf_str(&reply), &said);
-        return SL_FAIL(err, SL_EIO, "%s %s: the server answered %d: %s", method, where, *ret_status,
+        rc = *ret_status == 422 ? SL_EINVAL : *ret_status == 403 ? SL_EFORBIDDEN : SL_EIO;
+        return SL_FAIL(err, rc, "%s %s: the server answered %d: %s", method, where, *ret_status,
                        sl_buf_cstr(&said));
     }
     *ret = json_loadb(reply.ptr == NULL ? "" : (const char *)reply.ptr, reply.len, 0, NULL);
@@ -185,34 +189,48 @@ static sl_rc create(struct sli_schema *s, const char *name, json_t *entry, struc
     return json_array_size(tenants) > 0 ? add_tenants(s, name, tenants, err) : SL_OK;
 }
 
+static void tell_refused(const struct sli_schema *s)
+{
+    const char *name = NULL;
+    json_t *why = NULL;
+    json_object_foreach(s->refused, name, why)
+    {
+        (void)fprintf(stderr, "sluice: collection %s is left out: %s\n", name,
+                      json_string_value(why));
+    }
+}
+
 /* A class that refers to one which is not there yet is refused: again, as long as others succeed.
  */
 sl_rc sli_schema_create(struct sli_schema *s, bool (*is_wanted)(const void *arg, const char *name),
                         const void *arg, struct sl_err *err)
 {
-    size_t failed = SIZE_MAX, before;
+    size_t before, failed = SIZE_MAX;
     json_t *done = json_object();
     sl_rc rc = SL_OK;
     do {
         const char *name = NULL;
         json_t *entry = NULL;
         before = failed;
-        failed = 0;
-        rc = SL_OK;
         json_object_foreach(s->classes, name, entry)
         {
-            if (!is_wanted(arg, name) || json_object_get(done, name) != NULL) {
+            if (rc != SL_OK || !is_wanted(arg, name) || json_object_get(done, name) != NULL) {
                 continue;
             }
-            sl_rc one = create(s, name, entry, err);
-            failed += one != SL_OK;
-            rc = one == SL_OK ? rc : one;
-            if (one == SL_OK) {
+            rc = create(s, name, entry, err);
+            if (rc == SL_OK) {
                 (void)json_object_set_new(done, name, json_true());
+                (void)json_object_del(s->refused, name);
+            } else if (rc == SL_EINVAL || rc == SL_EFORBIDDEN) {
+                /* nocheck: the sentence may be cut within a character */
+                json_t *why = json_string_nocheck(err->text);
+                rc = json_object_set_new(s->refused, name, why) == 0 ? SL_OK : SL_NOMEM(err);
             }
         }
-    } while (failed > 0 && failed < before);
+        failed = json_object_size(s->refused);
+    } while (rc == SL_OK && failed > 0 && failed < before);
     json_decref(done);
+    tell_refused(s);
     return rc;
 }
 

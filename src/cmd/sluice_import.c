@@ -47,6 +47,7 @@ struct import {
     struct sl_buf floats;    /* text of one vector */
     struct sl_buf stripped;  /* properties without references */
     bool is_second_pass;
+    bool has_refused_collection;
     uint64_t stored, refused, references; /* of ended passes */
 };
 
@@ -364,7 +365,7 @@ static sl_rc import_rows(struct import *im, struct file *f, struct sl_err *err)
     if (class == NULL || tenant == NULL) {
         return SL_NOMEM(err);
     }
-    if (!is_wanted(im, class)) {
+    if (!is_wanted(im, class) || json_object_get(im->schema.refused, class) != NULL) {
         return SL_OK;
     }
     const char *tenant_or_none = file->has_tenant ? tenant : NULL;
@@ -487,7 +488,8 @@ static sl_rc import_files(struct import *im, struct sl_err *err)
                                      .sender_count = im->send.sender_count};
         SL_TRY(one_pass(im, &im->references, err));
     }
-    return im->file_count > 0 || sli_send_is_broken(&im->send)
+    im->has_refused_collection = json_object_size(im->schema.refused) > 0;
+    return im->file_count > 0 || im->has_refused_collection || sli_send_is_broken(&im->send)
                ? SL_OK
                : SL_FAIL(err, SL_ENOTFOUND, "%s: none of its files is of these collections",
                          im->place);
@@ -508,8 +510,10 @@ static int run(struct import *im)
     }
     rc = sli_client(&im->common, &client, &err);
     if (rc == SL_OK) {
-        im->schema =
-            (struct sli_schema){.client = client, .classes = json_object(), .there = json_object()};
+        im->schema = (struct sli_schema){.client = client,
+                                         .classes = json_object(),
+                                         .there = json_object(),
+                                         .refused = json_object()};
         sli_progress_begin(&im->bar, "objects", im->common.is_quiet || im->common.is_json);
         rc = import_files(im, &err);
         sli_progress_end(&im->bar);
@@ -546,7 +550,8 @@ int sli_cmd_import(int argc, char **argv)
     }
     int code = run(im);
     print_outcome(im);
-    bool is_whole = im->refused == 0 && !sli_send_is_broken(&im->send);
+    bool is_whole =
+        im->refused == 0 && !im->has_refused_collection && !sli_send_is_broken(&im->send);
     sl_buf_fini(&im->floats);
     sl_buf_fini(&im->stripped);
     sl_arena_fini(&im->arena);

@@ -154,6 +154,26 @@ def test_collections_are_chosen_and_schemas_missed(bin_dir):
     second.close()
 
 
+def test_refused_collections_are_told_and_the_others_stored(bin_dir):
+    first, second = Node(bin_dir), Node(bin_dir)
+    create_classes(first)
+    count = load_objects(first)
+    place = export(first, "one")
+    schema = json.loads((place / "_schema.json").read_text())
+    for entry in schema["classes"]:
+        if entry["name"] == "One":
+            entry["class"]["vectorIndexType"] = "nonsense"
+    (place / "_schema.json").write_text(json.dumps(schema))
+    told, err = import_json(second, place, code=1)
+    equal((told["stored"], told["refused"], told["created"], told["references"]), (count - 1200, 0, 3, 90))
+    check("collection One is left out: POST /v1/schema: the server answered 422: " in err and "\"nonsense\"" in err, err)
+    told, err = import_json(second, place, "-c", "One", code=1)
+    equal(told["stored"], 0)
+    check("collection One is left out" in err and "none of its files" not in err, err)
+    first.close()
+    second.close()
+
+
 def test_objects_that_cannot_be_sent_are_told(bin_dir):
     node = Node(bin_dir)
     node.ok("POST", "/v1/schema", {"class": "Odd", "properties": [{"name": "n", "dataType": ["int"]}]})
