@@ -7,7 +7,8 @@
 struct sli_schema {
     struct sl_http_client *client; /* borrowed */
     json_t *classes; /* name -> {"class": {..}, "tenants": [..]}: what the export says */
-    json_t *there;   /* name -> {tenant: true}, or true before its tenants were asked for */
+    json_t *there;   /* name -> {tenant: state}, or true before its tenants were asked for */
+    json_t *woken;   /* name -> tenants to be put back to rest, as PUT takes them */
     json_t *refused; /* name -> the server's sentence: their files are left out */
     uint32_t created_count;
 };
@@ -21,9 +22,12 @@ sl_rc sli_schema_add(struct sli_schema *s, struct sl_bytes text, const char *whe
  * stand in `refused`. */
 sl_rc sli_schema_create(struct sli_schema *s, bool (*is_wanted)(const void *arg, const char *name),
                         const void *arg, struct sl_err *err);
-/* The class of a file must be there by now (SL_ENOTFOUND); its tenant (NULL: none) is made. */
+/* The class of a file must be there by now (SL_ENOTFOUND); its tenant (NULL: none) is made, or
+ * woken when it is COLD. */
 sl_rc sli_schema_need(struct sli_schema *s, const char *name, const char *tenant,
                       struct sl_err *err);
+/* Tenants that were woken become COLD again: after everything else. */
+sl_rc sli_schema_rest(struct sli_schema *s, struct sl_err *err);
 
 /* ---- import_refs.c ---- */
 bool sli_may_refer(struct sl_str properties); /* cheap; false is certain */

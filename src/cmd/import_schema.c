@@ -1,6 +1,8 @@
 /* Classes and tenants an import needs at the server: created where absent, else taken as they are.
  *
- * Tenants are made active, whatever they were: nothing can be written into others. */
+ * Tenants are made in the state the export tells. One that is COLD is woken when a file of it
+ * comes, as nothing can be written into it, and put back to rest at the end; OFFLOADED ones, which
+ * have no files, are made COLD. */
 #include "cmd/import_int.h"
 
 #include <stdio.h>
@@ -14,6 +16,7 @@ void sli_schema_fini(struct sli_schema *s)
     json_decref(s->classes);
     json_decref(s->there);
     json_decref(s->refused);
+    json_decref(s->woken);
 }
 
 /* ---- what the export says ---- */
@@ -107,6 +110,12 @@ static sl_rc is_there(struct sli_schema *s, const char *name, bool *ret, struct 
 
 /* ---- tenants ---- */
 
+static bool is_word(const char *status, const char *a, const char *b)
+{
+    return status != NULL && (strcmp(status, a) == 0 || strcmp(status, b) == 0);
+}
+
+/* Those of the server with their states. */
 static sl_rc tenants_of(struct sli_schema *s, const char *name, json_t **ret, struct sl_err *err)
 {
     *ret = json_object_get(s->there, name);
@@ -123,40 +132,104 @@ static sl_rc tenants_of(struct sli_schema *s, const char *name, json_t **ret, st
     json_array_foreach(list, i, tenant)
     {
         const char *known = json_string_value(json_object_get(tenant, "name"));
+        const char *state = json_string_value(json_object_get(tenant, "activityStatus"));
         if (known != NULL) {
-            (void)json_object_set_new(*ret, known, json_true());
+            bool is_cold = is_word(state, "COLD", "INACTIVE");
+            (void)json_object_set_new(*ret, known, json_string(is_cold ? "COLD" : ""));
         }
     }
     json_decref(list);
     return json_object_set_new(s->there, name, *ret) == 0 ? SL_OK : SL_NOMEM(err);
 }
 
-static sl_rc add_tenants(struct sli_schema *s, const char *name, json_t *names, struct sl_err *err)
+static bool add_tenant(json_t *list, const char *tenant, const char *status)
 {
-    json_t *known = NULL, *one = NULL, *body = json_array(), *reply = NULL;
+    json_t *one = json_pack("{s:s, s:s}", "name", tenant, "activityStatus", status);
+    return json_array_append_new(list, one) == 0;
+}
+
+/* Creates (POST) or changes (PUT) tenants; what they are then is noted. */
+static sl_rc send_tenants(struct sli_schema *s, const char *method, const char *name, json_t *list,
+                          struct sl_err *err)
+{
+    json_t *known = NULL, *one = NULL;
+    sl_rc rc = tenants_of(s, name, &known, err);
+    for (size_t at = 0; rc == SL_OK && at < json_array_size(list); at += TENANTS_A_CALL) {
+        SL_AUTO(sl_buf) path = SL_BUF_EMPTY;
+        json_t *body = json_array(), *reply = NULL;
+        int status = 0;
+        size_t i = 0;
+        for (i = at; i < SL_MIN(json_array_size(list), at + TENANTS_A_CALL); i++) {
+            (void)json_array_append(body, json_array_get(list, i));
+        }
+        add_path(&path, name, "/tenants");
+        rc = call(s, method, &path, body, &reply, &status, err);
+        json_decref(reply);
+        json_array_foreach(body, i, one)
+        {
+            if (rc == SL_OK) {
+                (void)json_object_set(known, json_string_value(json_object_get(one, "name")),
+                                      json_object_get(one, "activityStatus"));
+            }
+        }
+        json_decref(body);
+    }
+    return rc;
+}
+
+/* of: as _schema.json tells tenants, {"name", "status"}. */
+static sl_rc add_tenants(struct sli_schema *s, const char *name, json_t *of, struct sl_err *err)
+{
+    json_t *known = NULL, *one = NULL, *list = json_array();
     size_t i = 0;
     sl_rc rc = tenants_of(s, name, &known, err);
-    json_array_foreach(names, i, one)
+    json_array_foreach(of, i, one)
     {
-        const char *tenant =
-            json_string_value(json_is_object(one) ? json_object_get(one, "name") : one);
+        const char *tenant = json_string_value(json_object_get(one, "name"));
+        const char *status = json_string_value(json_object_get(one, "status"));
         if (rc == SL_OK && tenant != NULL && json_object_get(known, tenant) == NULL) {
-            (void)json_array_append_new(body, json_pack("{s:s}", "name", tenant));
-            (void)json_object_set_new(known, tenant, json_true());
-        }
-        bool is_last = i + 1 == json_array_size(names);
-        size_t count = json_array_size(body);
-        if (rc == SL_OK && (count == TENANTS_A_CALL || (is_last && count > 0))) {
-            SL_AUTO(sl_buf) path = SL_BUF_EMPTY;
-            int status = 0;
-            add_path(&path, name, "/tenants");
-            rc = call(s, "POST", &path, body, &reply, &status, err);
-            json_decref(reply);
-            (void)json_array_clear(body);
+            bool is_hot = status == NULL || is_word(status, "HOT", "ACTIVE");
+            rc = add_tenant(list, tenant, is_hot ? "HOT" : "COLD") ? SL_OK : SL_NOMEM(err);
         }
     }
-    json_decref(body);
+    rc = rc == SL_OK ? send_tenants(s, "POST", name, list, err) : rc;
+    json_decref(list);
     return rc;
+}
+
+/* Makes a tenant, or wakes it, so that objects can come. */
+static sl_rc need_tenant(struct sli_schema *s, const char *name, const char *tenant,
+                         struct sl_err *err)
+{
+    json_t *of = json_pack("[{s:s}]", "name", tenant), *known = NULL;
+    sl_rc rc = add_tenants(s, name, of, err);
+    json_decref(of);
+    SL_TRY(rc);
+    SL_TRY(tenants_of(s, name, &known, err));
+    if (!is_word(json_string_value(json_object_get(known, tenant)), "COLD", "INACTIVE")) {
+        return SL_OK;
+    }
+    json_t *list = json_array(), *woken = json_object_get(s->woken, name);
+    if (woken == NULL) {
+        woken = json_array();
+        (void)json_object_set_new(s->woken, name, woken);
+    }
+    rc = add_tenant(list, tenant, "HOT") && add_tenant(woken, tenant, "COLD")
+             ? send_tenants(s, "PUT", name, list, err)
+             : SL_NOMEM(err);
+    json_decref(list);
+    return rc;
+}
+
+sl_rc sli_schema_rest(struct sli_schema *s, struct sl_err *err)
+{
+    const char *name = NULL;
+    json_t *list = NULL;
+    json_object_foreach(s->woken, name, list)
+    {
+        SL_TRY(send_tenants(s, "PUT", name, list, err));
+    }
+    return SL_OK;
 }
 
 /* ---- classes ---- */
@@ -245,11 +318,5 @@ sl_rc sli_schema_need(struct sli_schema *s, const char *name, const char *tenant
                        "schema: create it first or give --schema FILE",
                        name);
     }
-    if (tenant == NULL) {
-        return SL_OK;
-    }
-    json_t *names = json_pack("[s]", tenant);
-    sl_rc rc = add_tenants(s, name, names, err);
-    json_decref(names);
-    return rc;
+    return tenant == NULL ? SL_OK : need_tenant(s, name, tenant, err);
 }

@@ -513,9 +513,12 @@ static int run(struct import *im)
         im->schema = (struct sli_schema){.client = client,
                                          .classes = json_object(),
                                          .there = json_object(),
+                                         .woken = json_object(),
                                          .refused = json_object()};
         sli_progress_begin(&im->bar, "objects", im->common.is_quiet || im->common.is_json);
         rc = import_files(im, &err);
+        sl_rc rest = sli_schema_rest(&im->schema, rc == SL_OK ? &err : NULL);
+        rc = rc == SL_OK ? rest : rc;
         sli_progress_end(&im->bar);
     }
     sli_schema_fini(&im->schema);

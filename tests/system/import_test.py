@@ -258,6 +258,36 @@ def hashes(place):
     return {c["name"]: (c["rows"], c["rowHash"]) for c in manifest["collections"]}
 
 
+def tenant_states(node):
+    return {(c["class"], t["name"]): t["activityStatus"] for c in node.ok("GET", "/v1/schema")["classes"]
+            if c["multiTenancyConfig"]["enabled"] for t in node.ok("GET", f"/v1/schema/{c['class']}/tenants")}
+
+
+def test_cold_tenants_of_a_real_weaviate_are_cold_again(bin_dir):
+    tenants = STATES / "v1.34.20/tenants"
+    state = fixtures.State(tenants, "clean")
+    want = {(c, t): s for c, listed in state.tenant_states(state.truth_dir()).items() for t, s in listed.items()}
+    equal(set(want.values()), {"HOT", "COLD"})
+    with tempfile.TemporaryDirectory(prefix="sluice-test-") as folder:
+        fixtures.unpack(tenants / "data.tar.zst", folder, "clean")
+        node = Node(bin_dir)
+        code, _, err = node.sluice("export", f"{folder}/clean", folder, "--id", "x", "--source", "weaviate")
+        equal(code, 0, err)
+        stored = []
+        for name in ("again", "once-more"):  # the second time they are there, and COLD
+            told, err = import_json(node, f"{folder}/x")
+            equal(told["refused"], 0, err)
+            stored.append(told["stored"])
+            equal(tenant_states(node), want)
+            equal(hashes(export(node, name)), hashes(pathlib.Path(folder) / "x"))
+        check(stored[0] == stored[1] > 0, stored)
+        # What was HOT at the server stays so.
+        node.ok("PUT", "/v1/schema/Coll/tenants", [{"name": "cold1", "activityStatus": "HOT"}])
+        import_json(node, f"{folder}/x")
+        equal(tenant_states(node), want | {("Coll", "cold1"): "HOT"})
+        node.close()
+
+
 def test_rows_of_a_real_weaviate_keep_their_hashes(bin_dir):
     """The server's own export, imported, holds what its data directory held, which we read apart from it."""
     for version in ("v1.37.14", "v1.39.0"):
