@@ -155,7 +155,7 @@ static sl_rc make_class_locked(struct sl_db *db, const char *name, json_t *prope
         return SL_NOMEM(err);
     }
     add_description(body, now);
-    sl_rc rc = sli_class_complete(body, &complete, err);
+    sl_rc rc = sli_class_complete(body, false, &complete, err);
     if (rc == SL_OK) {
         rc = sli_class_create_locked(db, complete, &c, err);
     }

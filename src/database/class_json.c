@@ -191,21 +191,30 @@ static sl_rc put_named_vectors(json_t *out, json_t *given, struct sl_err *err)
     return SL_OK;
 }
 
-static sl_rc put_vectors(json_t *out, json_t *body, struct sl_err *err)
+/* Both the unnamed vector and named ones: a class comes to that by an update alone. */
+static sl_rc put_vectors(json_t *out, json_t *body, bool is_update, struct sl_err *err)
 {
     json_t *named = json_object_get(body, "vectorConfig");
     bool has_named = json_is_object(named) && json_object_size(named) > 0;
     bool has_legacy = json_object_get(body, "vectorIndexConfig") != NULL ||
                       text_or(body, "vectorizer", NULL) != NULL ||
                       text_or(body, "vectorIndexType", NULL) != NULL;
-    if (has_named && has_legacy) {
+    if (has_named && has_legacy && !is_update) {
         return SL_FAIL(
             err, SL_EINVAL,
             "class.vectorizer, class.vectorIndexType and class.vectorIndexConfig can not "
             "be set if class.vectorConfig is set");
     }
+    if (has_named && has_legacy && json_object_get(named, "default") != NULL) {
+        return SL_FAIL(err, SL_EINVAL,
+                       "vector named default cannot be created when collection level vector index "
+                       "is configured");
+    }
     if (has_named) {
-        return put_named_vectors(out, named, err);
+        SL_TRY(put_named_vectors(out, named, err));
+    }
+    if (has_named && !has_legacy) {
+        return SL_OK;
     }
     const char *type = text_or(body, "vectorIndexType", "hnsw");
     json_t *config = NULL;
@@ -406,13 +415,13 @@ static sl_rc put_parts(json_t *out, json_t *body, struct sl_err *err)
     return SL_OK;
 }
 
-static sl_rc complete(json_t *body, json_t *out, struct sl_err *err)
+static sl_rc complete(json_t *body, bool is_update, json_t *out, struct sl_err *err)
 {
     SL_TRY(put_class_name(out, body, err));
     SL_TRY(put_parts(out, body, err));
     json_t *tenancy = json_object_get(out, "multiTenancyConfig");
     SL_TRY(put_sharding(out, body, json_is_true(json_object_get(tenancy, "enabled")), err));
-    SL_TRY(put_vectors(out, body, err));
+    SL_TRY(put_vectors(out, body, is_update, err));
     json_t *given = json_object_get(body, "properties"), *properties = json_null();
     if (json_array_size(given) > 0) {
         SL_TRY(complete_properties(given, 0, &properties, err));
@@ -420,10 +429,10 @@ static sl_rc complete(json_t *body, json_t *out, struct sl_err *err)
     return json_object_set_new(out, "properties", properties) == 0 ? SL_OK : SL_NOMEM(err);
 }
 
-sl_rc sli_class_complete(json_t *body, json_t **ret, struct sl_err *err)
+sl_rc sli_class_complete(json_t *body, bool is_update, json_t **ret, struct sl_err *err)
 {
     json_t *out = json_object();
-    sl_rc rc = out == NULL ? SL_NOMEM(err) : complete(body, out, err);
+    sl_rc rc = out == NULL ? SL_NOMEM(err) : complete(body, is_update, out, err);
     if (rc != SL_OK) {
         json_decref(out);
         return rc;

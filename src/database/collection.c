@@ -117,7 +117,7 @@ sl_rc sl_db_class_create(struct sl_db *db, json_t *body, struct sl_buf *out, str
     struct sli_class *c = NULL;
     size_t before = out->len;
     SL_TRY(sli_check_writable(db, err));
-    SL_TRY(sli_class_complete(body, &doc, err));
+    SL_TRY(sli_class_complete(body, false, &doc, err));
     sl_rc rc = sli_json_text(doc, out, err);
     if (rc == SL_OK) {
         sl_rwlock_write(&db->schema_lock);
@@ -377,7 +377,7 @@ sl_rc sl_db_class_update(struct sl_db *db, struct sl_str name, json_t *body, str
     SL_TRY(sli_check_writable(db, err));
     /* Sent as GET showed it; the class keeps its own. */
     (void)json_object_del(body, "shardingConfig");
-    SL_TRY(sli_class_complete(body, &wanted, err));
+    SL_TRY(sli_class_complete(body, true, &wanted, err));
     sl_rwlock_write(&db->schema_lock);
     struct sli_class *c = sli_class_find(db, name);
     sl_rc rc = c == NULL ? sli_class_missing(name, err) : update_locked(db, c, wanted, out, err);

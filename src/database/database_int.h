@@ -139,7 +139,7 @@ sl_rc sli_json_text(json_t *doc, struct sl_buf *out, struct sl_err *err);
 
 /* class_json.c: request body -> complete class JSON (alphabetical). Used by create, update,
  * auto-schema. */
-sl_rc sli_class_complete(json_t *body, json_t **ret, struct sl_err *err);
+sl_rc sli_class_complete(json_t *body, bool is_update, json_t **ret, struct sl_err *err);
 /* Creates the class; schema_lock held alone. */
 sl_rc sli_class_create_locked(struct sl_db *db, json_t *complete, struct sli_class **ret,
                               struct sl_err *err);

@@ -215,6 +215,18 @@ def test_config_of_a_collection_changes(bin_dir):
         raises(UnexpectedStatusCodeError, "404", client.collections.get("Nope").config.get)
 
 
+def test_named_vectors_are_added_to_an_unnamed_one(bin_dir):
+    with connected(bin_dir) as (client, _):
+        c = client.collections.create("Old", vectorizer_config=Configure.Vectorizer.none())
+        c.data.insert({}, uuid=id_of(1), vector=[1.0, 2.0])
+        c.config.add_vector(vector_config=Configure.Vectors.self_provided(name="new"))
+        equal(sorted(c.config.get().vector_config), ["new"])
+        c.data.insert({}, uuid=id_of(2), vector={"default": [3.0, 4.0], "new": [5.0]})
+        # Of an object with both, this client shows the unnamed one unless others are named.
+        for asked, want in ((True, [{"default": [1, 2]}, {"default": [3, 4]}]), (["new"], [{}, {"new": [5]}])):
+            equal([c.query.fetch_object_by_id(id_of(n), include_vector=asked).vector for n in (1, 2)], want)
+
+
 # ---- objects ----
 
 def all_values(n):

@@ -131,6 +131,41 @@ static void update_refuses_what_cannot_change(void **state)
     assert_non_null(strstr(sl_buf_cstr(&f->out), "\"description\":\"d\""));
 }
 
+#define NAMED(name) "\"vectorConfig\":{\"" name "\":{\"vectorizer\":{\"none\":{}}}}"
+
+/* Recorded: no class is created with both kinds of vectors, but named ones are added to the other.
+ */
+static void named_vectors_are_added_to_the_unnamed(void **state)
+{
+    struct fixture *f = *state;
+    expect_refusal(f, create(f, "{\"class\":\"M\",\"vectorizer\":\"none\"," NAMED("n") "}"),
+                   SL_EINVAL,
+                   "class.vectorizer, class.vectorIndexType and class.vectorIndexConfig can not be "
+                   "set if class.vectorConfig is set");
+    make_class(f, "{\"class\":\"M\",\"vectorizer\":\"none\"}");
+    expect_ok(f, add(f, "{\"class\":\"M\",\"id\":\"" ID "1\",\"vector\":[1,2]}"));
+    expect_refusal(
+        f, update(f, "M", "{\"class\":\"M\",\"vectorizer\":\"none\"," NAMED("default") "}"),
+        SL_EINVAL,
+        "vector named default cannot be created when collection level vector index is configured");
+    expect_refusal(f, update(f, "M", "{\"class\":\"M\"," NAMED("n") "}"), SL_EINVAL,
+                   "vector index type and vectorizer are immutable");
+    expect_ok(f, update(f, "M", "{\"class\":\"M\",\"vectorizer\":\"none\"," NAMED("n") "}"));
+    expect_ok(
+        f, add(f, "{\"class\":\"M\",\"id\":\"" ID "2\",\"vector\":[3,4],\"vectors\":{\"n\":[5]}}"));
+    fixture_reopen(f, false, false);
+    expect_ok(f, get(f, in_class("M"), ID "1"));
+    assert_non_null(strstr(sl_buf_cstr(&f->out), "\"vector\":[1,2]"));
+    expect_ok(f, get(f, in_class("M"), ID "2"));
+    assert_non_null(strstr(sl_buf_cstr(&f->out), "\"vector\":[3,4]"));
+    assert_non_null(strstr(sl_buf_cstr(&f->out), "\"vectors\":{\"n\":[5]}"));
+    expect_refusal(f, update(f, "M", "{\"class\":\"M\",\"vectorizer\":\"none\"}"), SL_EINVAL,
+                   "missing config for vector \"n\"");
+    make_class(f, "{\"class\":\"N\"," NAMED("n") "}");
+    expect_refusal(f, update(f, "N", "{\"class\":\"N\",\"vectorizer\":\"none\"," NAMED("n") "}"),
+                   SL_EINVAL, "vector index type and vectorizer are immutable");
+}
+
 static void classes_and_tenants_survive_reopening(void **state)
 {
     struct fixture *f = *state;
@@ -308,6 +343,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(refusals_have_the_recorded_sentences),
         CASE(update_refuses_what_cannot_change),
+        CASE(named_vectors_are_added_to_the_unnamed),
         CASE(classes_and_tenants_survive_reopening),
         CASE(deleted_class_leaves_nothing_in_the_store),
         CASE(status_words_and_their_refusals),
