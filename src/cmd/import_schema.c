@@ -245,17 +245,60 @@ static json_t *class_to_create(json_t *entry)
     return class;
 }
 
-static sl_rc create(struct sli_schema *s, const char *name, json_t *entry, struct sl_err *err)
+static sl_rc call_class(struct sli_schema *s, const char *method, const char *name, json_t *body,
+                        json_t **ret, struct sl_err *err)
 {
     SL_AUTO(sl_buf) path = SL_BUF_EMPTY;
-    json_t *reply = NULL, *tenants = json_object_get(entry, "tenants");
+    json_t *reply = NULL;
     int status = 0;
+    add_path(&path, name, "");
+    SL_TRY(call(s, method, &path, body, &reply, &status, err));
+    if (ret == NULL) {
+        json_decref(reply);
+    } else {
+        *ret = reply;
+    }
+    return SL_OK;
+}
+
+/* As clients add a vector: what GET shows, with it. */
+static sl_rc add_named(struct sli_schema *s, const char *name, json_t *named, struct sl_err *err)
+{
+    json_t *shown = NULL;
+    SL_TRY(call_class(s, "GET", name, NULL, &shown, err));
+    (void)json_object_set(shown, "vectorConfig", named);
+    sl_rc rc = call_class(s, "PUT", name, shown, NULL, err);
+    json_decref(shown);
+    return rc;
+}
+
+/* No server creates a class with the unnamed vector and named ones, but one with the first takes
+ * the others later. A class that does not get them goes again. */
+static sl_rc create_class(struct sli_schema *s, const char *name, json_t *entry, struct sl_err *err)
+{
+    json_t *class = class_to_create(entry), *named = json_object_get(class, "vectorConfig");
+    if (json_object_size(named) == 0 || json_object_get(class, "vectorIndexConfig") == NULL) {
+        return call_class(s, "POST", NULL, class, NULL, err);
+    }
+    json_t *first = json_copy(class);
+    (void)json_object_del(first, "vectorConfig");
+    sl_rc rc = call_class(s, "POST", NULL, first, NULL, err);
+    json_decref(first);
+    SL_TRY(rc);
+    rc = add_named(s, name, named, err);
+    if (rc != SL_OK) {
+        SL_IGNORE(call_class(s, "DELETE", name, NULL, NULL, NULL), "the first failure is told");
+    }
+    return rc;
+}
+
+static sl_rc create(struct sli_schema *s, const char *name, json_t *entry, struct sl_err *err)
+{
+    json_t *tenants = json_object_get(entry, "tenants");
     bool has = false;
     SL_TRY(is_there(s, name, &has, err));
     if (!has) {
-        add_path(&path, NULL, "");
-        SL_TRY(call(s, "POST", &path, class_to_create(entry), &reply, &status, err));
-        json_decref(reply);
+        SL_TRY(create_class(s, name, entry, err));
         (void)json_object_set_new(s->there, name, json_true());
         s->created_count++;
     }
