@@ -16,7 +16,6 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "base/budget.h"
 #include "base/log.h"
@@ -51,8 +50,8 @@ struct sl_api {
     struct sl_workers *workers;
     struct sl_budget *bodies, *trees;
     struct sli_guests guests;
-    uint32_t sweep_id; /* duty of the ticker; 0: none */
-    atomic_bool is_ready;
+    uint32_t sweep_id;               /* duty of the ticker; 0: none */
+    atomic_bool is_ready, is_closed; /* is_closed: new connections are shut at once */
     uint16_t port;
     struct sl_mutex mu; /* protects `locked`; the queue of the workers is taken under it */
     struct sl_cond done;
@@ -104,6 +103,15 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **g
             api->opts.tls,
             MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session);
     }
+}
+
+/* Not MHD_quiesce_daemon: with epoll it races with the threads of the pool for the listening
+ * socket, and who comes second aborts the process. */
+static enum MHD_Result on_accept(void *arg, const struct sockaddr *address SL_UNUSED,
+                                 socklen_t len SL_UNUSED)
+{
+    const struct sl_api *api = arg;
+    return atomic_load(&api->is_closed) ? MHD_NO : MHD_YES;
 }
 
 static void sweep(void *arg)
@@ -563,8 +571,8 @@ static sl_rc start_daemon(struct sl_api *api, struct sl_err *err)
         {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)sli_tls_priorities},
         {MHD_OPTION_END, 0, NULL}};
     api->daemon = MHD_start_daemon(
-        flags, api->opts.port, NULL, NULL, on_request, api, MHD_OPTION_EXTERNAL_LOGGER, quiet, NULL,
-        MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+        flags, api->opts.port, on_accept, api, on_request, api, MHD_OPTION_EXTERNAL_LOGGER, quiet,
+        NULL, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, api, MHD_OPTION_UNESCAPE_CALLBACK,
         keep_encoded, NULL, MHD_OPTION_CONNECTION_LIMIT, connection_limit(&api->opts),
         MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned int)api->opts.peer_connections_max,
@@ -647,10 +655,7 @@ void sl_api_stop(struct sl_api *api)
         return;
     }
     atomic_store(&api->is_ready, false);
-    MHD_socket listening = MHD_INVALID_SOCKET;
-    if (api->daemon != NULL) {
-        listening = MHD_quiesce_daemon(api->daemon); /* no new connections */
-    }
+    atomic_store(&api->is_closed, true);
     sl_mutex_lock(&api->mu);
     api->locked.is_stopping = true;
     sl_mutex_unlock(&api->mu);
@@ -663,9 +668,6 @@ void sl_api_stop(struct sl_api *api)
         sl_ticker_remove(api->opts.ticker, api->sweep_id);
     }
     sli_guests_fini(&api->guests);
-    if (listening != MHD_INVALID_SOCKET) {
-        (void)close(listening);
-    }
     sl_budget_free(api->bodies);
     sl_budget_free(api->trees);
     sl_cond_fini(&api->done);
