@@ -327,13 +327,13 @@ static void note_left_out(void *arg, struct sl_str class_name, struct sl_str sha
     sl_mutex_lock(&j->mu);
     if (++j->left_out <= LEFT_OUT_TOLD) {
         (void)fprintf(stderr, "left out: class %.*s shard %.*s: %s\n", SL_STR_ARG(class_name),
-                      SL_STR_ARG(shard), what);
+                      SL_STR_ARG(shard), told.text);
     }
     if (j->left_out <= LEFT_OUT_KEPT) {
         j->parts = j->parts == NULL ? json_array() : j->parts;
         (void)json_array_append_new(j->parts, json_pack("{s:s%,s:s%,s:s}", "collection",
                                                         class_name.ptr, class_name.len, "shard",
-                                                        shard.ptr, shard.len, "what", what));
+                                                        shard.ptr, shard.len, "what", told.text));
     }
     sl_mutex_unlock(&j->mu);
 }
