@@ -5,13 +5,13 @@ server made of it when it flushed. Both are used again and again under new ids: 
 byte, is flushed (.db.tmp, rename, log removed) while the next one grows already, and two segments are
 compacted into one (<L>_<R>.db.tmp, inputs renamed to .deleteme, rename, inputs removed). As all of
 them hold the same records, a compacted segment is SEGMENT itself, a level higher; and the bucket holds
-at any moment what it held before, with a beginning of the log written over it.
+at any moment what it held before, with a beginning of the log written over it. Nothing is synced: no
+reader on the same machine could see it, and on a slow disk the bucket would stand still meanwhile.
 
 Prints "moving" after the first round. Holds the locks of a running server: flock on its bolt files.
 """
 
 import fcntl
-import os
 import pathlib
 import re
 import sys
@@ -47,7 +47,6 @@ class Bucket:
         with open(path, "wb", buffering=0) as f:
             for n in range(0, len(data), 512):
                 f.write(data[n:n + 512])
-            os.fsync(f.fileno())
 
     def begin_log(self):
         self.id += 1
