@@ -27,8 +27,7 @@ struct part {
     uint64_t offset; /* of its first byte in the object */
     uint32_t no;     /* from 1 */
     size_t len;      /* bytes filled */
-    uint8_t *bytes;  /* part_bytes of them, inside `room`, aligned for SL_FILE_DIRECT_ALIGN */
-    uint8_t room[];
+    uint8_t *bytes;  /* owned: part_bytes of them, aligned for SL_FILE_DIRECT_ALIGN */
 };
 
 struct sl_part_pool {
@@ -123,13 +122,30 @@ static struct part *pool_pop(struct sl_part_pool *pool)
     return p;
 }
 
+static void part_free(struct part *p)
+{
+    if (p != NULL) {
+        sl_free(p->bytes);
+        sl_free(p);
+    }
+}
+
+static struct part *part_new(size_t size)
+{
+    struct part *p = sl_alloc_zero(1, sizeof(*p));
+    if (p != NULL && (p->bytes = sl_alloc_large(size)) == NULL) {
+        part_free(sl_move(&p));
+    }
+    return p;
+}
+
 void sl_part_pool_free(struct sl_part_pool *pool)
 {
     if (pool == NULL) {
         return;
     }
     for (struct part *p; (p = pool_pop(pool)) != NULL;) {
-        sl_free(p);
+        part_free(p);
     }
     sl_mutex_fini(&pool->mu);
     sl_free(pool);
@@ -156,15 +172,14 @@ static sl_rc part_take(struct stream *st, struct part **ret, struct sl_err *err)
     }
     struct part *p = pool_pop(pool);
     if (p == NULL) {
-        p = sl_alloc(sizeof *p + (size_t)pool->part_bytes + SL_FILE_DIRECT_ALIGN);
+        p = part_new((size_t)pool->part_bytes);
     }
     if (p == NULL) {
         sl_budget_give(pool->budget, pool->part_bytes);
         return SL_NOMEM(err);
     }
-    size_t skip = -(uintptr_t)p->room % SL_FILE_DIRECT_ALIGN;
     *p = (struct part){
-        .stream = st, .offset = st->size, .no = ++st->part_count, .bytes = p->room + skip};
+        .stream = st, .offset = st->size, .no = ++st->part_count, .bytes = p->bytes};
     *ret = p;
     return SL_OK;
 }

@@ -4,8 +4,11 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/fault.h"
+
+#define HUGE_PAGE ((size_t)2 << 20)
 
 static _Atomic int64_t live_blocks;
 
@@ -20,6 +23,17 @@ static void *count(void *ptr)
 void *sl_alloc(size_t size)
 {
     return SL_FAULT_HIT(SL_FAULT_ALLOC) ? NULL : count(malloc(size == 0 ? 1 : size));
+}
+
+void *sl_alloc_large(size_t size)
+{
+    void *ptr = NULL;
+    if (SL_FAULT_HIT(SL_FAULT_ALLOC) || posix_memalign(&ptr, HUGE_PAGE, size) != 0) {
+        return NULL;
+    }
+    /* Only what is filled for certain; where the kernel has none, small pages serve as well. */
+    (void)madvise(ptr, size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    return count(ptr);
 }
 
 void *sl_alloc_zero(size_t n, size_t size)
