@@ -178,8 +178,7 @@ static sl_rc part_take(struct stream *st, struct part **ret, struct sl_err *err)
         sl_budget_give(pool->budget, pool->part_bytes);
         return SL_NOMEM(err);
     }
-    *p = (struct part){
-        .stream = st, .offset = st->size, .no = ++st->part_count, .bytes = p->bytes};
+    *p = (struct part){.stream = st, .offset = st->size, .no = ++st->part_count, .bytes = p->bytes};
     *ret = p;
     return SL_OK;
 }
