@@ -42,13 +42,56 @@ static sl_rc keep_shard(struct sli_job *job, const struct sl_shard *from, struct
     return is_whole ? SL_OK : SL_NOMEM(err);
 }
 
-static bool is_wanted(const struct sl_export_request *request, const struct sl_shard *s)
+struct tenants { /* the request's, in byte order; none: all are wanted */
+    struct sl_str *names;
+    bool *is_met; /* a class has it */
+    uint32_t count;
+};
+
+static sl_rc sort_tenants(struct sli_job *job, const struct sl_export_request *request,
+                          struct tenants *ret, struct sl_err *err)
 {
-    bool is_named = false;
-    for (uint32_t i = 0; i < request->tenant_count && s->is_tenant && !is_named; i++) {
-        is_named = sl_str_eq(request->tenants[i], s->name);
+    uint32_t count = request->tenant_count;
+    *ret = (struct tenants){.names = sl_arena_array(&job->arena, struct sl_str, count + 1),
+                            .is_met = sl_arena_array(&job->arena, bool, count + 1)};
+    if (ret->names == NULL || ret->is_met == NULL) {
+        return SL_NOMEM(err);
     }
-    return is_named || request->tenant_count == 0;
+    for (; ret->count < count; ret->count++) {
+        ret->names[ret->count] = request->tenants[ret->count];
+        ret->is_met[ret->count] = false;
+    }
+    qsort(ret->names, count, sizeof(*ret->names), by_bytes);
+    return SL_OK;
+}
+
+/* Where a name that is there twice has its one mark; NULL: it is not in the list. */
+static bool *mark_of(const struct tenants *t, struct sl_str name)
+{
+    const struct sl_str *at =
+        t->count == 0 ? NULL : bsearch(&name, t->names, t->count, sizeof(*t->names), by_bytes);
+    return at == NULL ? NULL : &t->is_met[at - t->names];
+}
+
+static bool is_wanted(const struct tenants *t, const struct sl_shard *s)
+{
+    bool *is_met = s->is_tenant ? mark_of(t, s->name) : NULL;
+    if (is_met != NULL) {
+        *is_met = true;
+    }
+    return is_met != NULL || t->count == 0;
+}
+
+/* A name that is nowhere would be missed by nobody but whoever reads the files. */
+static sl_rc check_tenants(const struct tenants *t, struct sl_err *err)
+{
+    for (uint32_t i = 0; i < t->count; i++) {
+        if (!*mark_of(t, t->names[i])) {
+            return SL_FAIL(err, SL_EINVAL, "no collection of the export has a tenant \"%.*s\"",
+                           SL_STR_ARG(t->names[i]));
+        }
+    }
+    return SL_OK;
 }
 
 /* The shards of all classes, classes in byte order as records list them. */
@@ -60,9 +103,11 @@ static sl_rc list_shards(struct sli_job *job, const struct sl_export_request *re
     uint32_t *counts = sl_arena_array(&job->arena, uint32_t, job->class_count);
     struct sl_str *schemas = sl_arena_array(&job->arena, struct sl_str, job->class_count);
     uint32_t total = 0;
+    struct tenants wanted;
     if (names == NULL || lists == NULL || counts == NULL || schemas == NULL) {
         return SL_NOMEM(err);
     }
+    SL_TRY(sort_tenants(job, request, &wanted, err));
     memcpy(names, job->classes, job->class_count * sizeof(*names));
     qsort(names, job->class_count, sizeof(*names), by_bytes);
     for (uint32_t i = 0; i < job->class_count; i++) {
@@ -83,7 +128,7 @@ static sl_rc list_shards(struct sli_job *job, const struct sl_export_request *re
     for (uint32_t i = 0; i < job->class_count; i++) {
         struct sl_str class_name = sl_arena_str(&job->arena, names[i]);
         for (uint32_t s = 0; s < counts[i]; s++) {
-            if (!is_wanted(request, &lists[i][s])) {
+            if (!is_wanted(&wanted, &lists[i][s])) {
                 continue;
             }
             struct sl_shard *shard = &job->shards[job->shard_count].shard;
@@ -92,11 +137,7 @@ static sl_rc list_shards(struct sli_job *job, const struct sl_export_request *re
             job->shard_count++; /* at any moment: how many are whole */
         }
     }
-    if (job->shard_count == 0 && request->tenant_count > 0) {
-        return SL_FAIL(err, SL_EINVAL, "no collection of the export has a tenant \"%.*s\"",
-                       SL_STR_ARG(request->tenants[0]));
-    }
-    return SL_OK;
+    return check_tenants(&wanted, err);
 }
 
 /* Bytes of a shard's rows, by its first objects. */

@@ -114,9 +114,13 @@ def test_create_of_chosen_tenants(bin_dir):
     code, out, err = node.sluice("create", "x", "-t", "a", "--tenant", "c", "--wait")
     equal(code, 0, err)
     equal(sorted(p.name for p in node.folder("x").glob("*.parquet")), ["T_a_0000.parquet", "T_c_0000.parquet"], out)
-    code, out, err = node.sluice("create", "y", "-t", "nobody")
-    equal(code, 1)
-    check("nobody" in err, err)
+    for number, tenants in enumerate((["nobody"], ["a", "nobody", "a"])):
+        code, out, err = node.sluice("create", f"y{number}", *(part for t in tenants for part in ("-t", t)))
+        equal(code, 1, out)
+        check('tenant "nobody"' in err, err)
+    code, out, err = node.sluice("create", "z", "-t", "b", "-t", "b", "--wait")
+    equal(code, 0, err)
+    equal([p.name for p in node.folder("z").glob("*.parquet")], ["T_b_0000.parquet"], out)
     node.close()
 
 
