@@ -558,6 +558,24 @@ static void a_limit_of_bandwidth_is_shared_by_all(void **state SL_UNUSED)
     assert_in_range(took, 900 * MS, 4000 * MS);
 }
 
+/* Its turn was reserved, but no more than an instant of it: at 16 KiB a second the 400 KB would
+ * take 25 s, a piece of 64 KiB 4 s. */
+static void what_was_canceled_hardly_delays_the_next(void **state SL_UNUSED)
+{
+    static uint8_t body[400000];
+    static const struct step steps[] = {{READ, NULL, 0}, {SEND, OK_BODY, 0}, {CLOSE, NULL, 0}};
+    struct world w = {.server.scripts = {steps}};
+    struct sl_http_opts opts = {.stall_ns = 10000 * MS, .bytes_per_s = 16384};
+    begin(&w, &opts);
+    assert_cancel(&w, "PUT", SL_BYTES(body, sizeof body));
+    sl_cancel_fini(&w.cancel);
+    sl_cancel_init(&w.cancel);
+    int64_t begun = now();
+    assert_int_equal(exchange(&w, "PUT", TEXT("the record")), SL_OK);
+    assert_in_range(now() - begun, 0, 2000 * MS);
+    end(&w);
+}
+
 /* ---- TLS ---- */
 
 static SSL_CTX *tls_of(const char *name, int version_max)
@@ -742,6 +760,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_cancel_ends_the_exchange_wherever_it_is),
         cmocka_unit_test(a_cancel_ends_connecting),
         cmocka_unit_test(a_limit_of_bandwidth_is_shared_by_all),
+        cmocka_unit_test(what_was_canceled_hardly_delays_the_next),
         cmocka_unit_test(a_given_authority_is_trusted),
         cmocka_unit_test(who_is_not_trusted_gets_nothing),
         cmocka_unit_test(a_broken_handshake_is_worth_another_try),
