@@ -109,6 +109,7 @@ struct sl_backend_env {
  * folder. Touches nothing yet: the probe does. SL_EINVAL: another scheme, no bucket. */
 sl_rc sl_backend_open(const struct sl_backend_env *env, struct sl_str place,
                       struct sl_backend **ret, struct sl_err *err);
+#define SL_BACKEND_CA_MAX (1u << 20) /* bytes of the file that SLUICE_STORE_CA names */
 /* Is it the place of a store (has a scheme), not a folder? */
 bool sl_backend_is_store(struct sl_str place);
 

@@ -4,8 +4,6 @@
 #include "base/crypto.h"
 #include "base/file.h"
 
-#define CA_BYTES_MAX (1024U * 1024)
-
 /* "/a//b/./c" -> "/a/b/c/": as the reference joins paths. A slash in front stays: it is part of the
  * objects' names there. ".." takes the part before it away. */
 static sl_rc clean_prefix(struct sl_str prefix, char **ret, struct sl_err *err)
@@ -40,7 +38,7 @@ static sl_rc read_authorities(const struct sl_config *config, struct sl_buf *out
     if (config->store_ca[0] == '\0') {
         return SL_OK;
     }
-    sl_rc rc = sl_file_read_all(config->store_ca, CA_BYTES_MAX, out, err);
+    sl_rc rc = sl_file_read_all(config->store_ca, SL_BACKEND_CA_MAX, out, err);
     if (rc != SL_OK) {
         sl_err_prefix(err, "SLUICE_STORE_CA");
     }

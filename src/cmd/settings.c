@@ -10,8 +10,6 @@
 #include "cmd/access.h"
 #include "cmd/node.h"
 
-#define CA_BYTES_MAX (1024U * 1024)
-
 sl_rc sli_node_name(const struct sl_config *c, struct sl_buf *out, struct sl_err *err)
 {
     char host[256] = "";
@@ -228,7 +226,8 @@ static void judge_authorities(struct problems *p, const struct sl_config *c)
     struct sl_err err = {0};
     SL_AUTO(sl_buf) text = SL_BUF_EMPTY;
     if (c->store_ca[0] != '\0') {
-        add(p, "SLUICE_STORE_CA", sl_file_read_all(c->store_ca, CA_BYTES_MAX, &text, &err), &err);
+        add(p, "SLUICE_STORE_CA", sl_file_read_all(c->store_ca, SL_BACKEND_CA_MAX, &text, &err),
+            &err);
     }
 }
 
