@@ -603,6 +603,10 @@ sl_rc sl_path_resolve(const char *path, struct sl_buf *out, struct sl_err *err)
         if (no == 0) {
             break;
         }
+        if (no == ENOTDIR) {
+            return SL_FAIL(err, SL_ENOTFOUND, "%s: a part of this path is a file, not a folder",
+                           path);
+        }
         if (no != ENOENT || there.len == 0) {
             return SL_FAIL_ERRNO(err, no, "resolve %s", path);
         }

@@ -14,7 +14,7 @@
 /* Action of the audit: its lines are all written, whatever their level. */
 #define SL_LOG_AUDIT "authorize"
 
-enum sl_log_level { SL_DEBUG, SL_INFO, SL_WARN, SL_ERROR };
+enum sl_log_level { SL_DEBUG, SL_INFO, SL_WARN, SL_ERROR, SL_SILENT }; /* the last for setup only */
 enum sl_log_format { SL_LOG_JSON, SL_LOG_TEXT };
 
 void sl_log_setup(enum sl_log_level least, enum sl_log_format format);

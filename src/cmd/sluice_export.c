@@ -139,7 +139,7 @@ static error_t parse_export(int key, char *arg, struct argp_state *state)
         add_name(&j->exclude, arg, state);
         return 0;
     case 'p':
-        j->parallelism = sli_parse_parallelism(arg, state);
+        j->parallelism = sli_parse_parallelism(arg, 0, SLI_PARALLELISM_MAX, state);
         return 0;
     case KEY_SOURCE:
         parse_kind(j, arg, state);
@@ -565,7 +565,8 @@ int sli_cmd_export(int argc, char **argv)
     sl_buf_addf(&j->path, "%s/%s", j->dest == NULL ? "" : j->dest, j->id);
     (void)sl_buf_cstr(&j->path);
     sl_mutex_init(&j->mu);
-    sl_log_setup(SL_WARN, SL_LOG_TEXT); /* a person watches: the engine's events are the bar */
+    /* A person watches: the engine's events are the bar, its failure is the last sentence. */
+    sl_log_setup(SL_SILENT, SL_LOG_TEXT);
     sigset_t signals;
     struct sl_thread *watcher = NULL;
     make_signals(&signals);

@@ -59,6 +59,7 @@ class Directory:
         equal(code, 1, f"{what}: {err}")
         for word in (*words, f"class clean shard {self.shard()}"):
             check(word.lower() in err.lower(), f"{what}: no {word!r} in {err}")
+        equal(err.lower().count(f"class clean shard {self.shard()}".lower()), 1, f"{what}: told more than once: {err}")
         return err
 
     def is_skipped(self, what):
