@@ -46,8 +46,10 @@ int sli_cmd_import(int argc, char **argv);
 /* Prints "sluice: <sentence>" to stderr and yields SLI_EXIT_FAILED. */
 int sli_fail(const struct sl_err *err, sl_rc rc);
 int sli_failf(const char *fmt, ...) SL_PRINTF(1, 2);
+#define SLI_PARALLELISM_MAX 1024 /* of ranges and of files */
 /* Value of --parallelism; ends in argp_error when it is none. */
-uint32_t sli_parse_parallelism(const char *arg, struct argp_state *state);
+uint32_t sli_parse_parallelism(const char *arg, uint32_t least, uint32_t most,
+                               struct argp_state *state);
 /* Judges the id of a new export as every node does; ends in argp_error when it is none. */
 const char *sli_parse_id(const char *arg, struct argp_state *state);
 /* Opens the client of the common options. */

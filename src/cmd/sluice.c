@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "base/num.h"
 #include "base/str.h"
 #include "base/workers.h"
 #include "base/crypto.h"
@@ -89,12 +90,12 @@ int sli_fail(const struct sl_err *err, sl_rc rc)
     return sli_failf("%s", sl_err_text(err, rc));
 }
 
-uint32_t sli_parse_parallelism(const char *arg, struct argp_state *state)
+uint32_t sli_parse_parallelism(const char *arg, uint32_t least, uint32_t most,
+                               struct argp_state *state)
 {
-    char *end = NULL;
-    unsigned long n = strtoul(arg, &end, 10); /* allow: strtoul, a flag typed by a person */
-    if (*end != '\0' || arg[0] == '\0' || n > 1024) {
-        argp_error(state, "--parallelism: \"%s\" is not a number from 0 to 1024", arg);
+    uint64_t n = 0;
+    if (!sl_u64_parse(sl_str_from(arg), &n) || n < least || n > most) {
+        argp_error(state, "--parallelism: \"%s\" is not a number from %u to %u", arg, least, most);
     }
     return (uint32_t)n;
 }

@@ -61,18 +61,9 @@ static const struct argp_option import_options[] = {
      0},
     {"api-key", KEY_API, "KEY", 0,
      "Key for the server (SLUICE_API_KEY, which other users do not see)", 0},
-    {"parallel", 'p', "N", 0, "Batches on their way at the same time (4)", 0},
+    {"parallelism", 'p', "N", 0, "Batches on their way at the same time (4)", 0},
     {0},
 };
-
-static uint32_t parse_parallel(const char *arg, struct argp_state *state)
-{
-    uint64_t n = 0;
-    if (!sl_u64_parse(sl_str_from(arg), &n) || n < 1 || n > SLI_SENDERS_MAX) {
-        argp_error(state, "--parallel: \"%s\" is not a number from 1 to %d", arg, SLI_SENDERS_MAX);
-    }
-    return (uint32_t)n;
-}
 
 static error_t parse_import(int key, char *arg, struct argp_state *state)
 {
@@ -94,7 +85,7 @@ static error_t parse_import(int key, char *arg, struct argp_state *state)
         im->common.key = arg;
         return 0;
     case 'p':
-        im->send.sender_count = parse_parallel(arg, state);
+        im->send.sender_count = sli_parse_parallelism(arg, 1, SLI_SENDERS_MAX, state);
         return 0;
     case ARGP_KEY_ARG:
         if (im->place != NULL) {

@@ -24,7 +24,7 @@ struct load {
 static const struct argp_option load_options[] = {
     {"collection", 'c', "NAME", 0, "Collection the objects go to (required)", 0},
     {"tenant", 't', "NAME", 0, "Tenant, for multi-tenant collections", 0},
-    {"parallel", 'p', "N", 0, "Batches on their way at the same time (4)", 0},
+    {"parallelism", 'p', "N", 0, "Batches on their way at the same time (4)", 0},
     {0},
 };
 
@@ -41,16 +41,9 @@ static error_t parse_load(int key, char *arg, struct argp_state *state)
     case 't':
         l->tenant = arg;
         return 0;
-    case 'p': {
-        char *end = NULL;
-        unsigned long n = strtoul(arg, &end, 10); /* allow: strtoul, a flag typed by a person */
-        if (*end != '\0' || n < 1 || n > SLI_SENDERS_MAX) {
-            argp_error(state, "--parallel: \"%s\" is not a number from 1 to %d", arg,
-                       SLI_SENDERS_MAX);
-        }
-        l->send.sender_count = (uint32_t)n;
+    case 'p':
+        l->send.sender_count = sli_parse_parallelism(arg, 1, SLI_SENDERS_MAX, state);
         return 0;
-    }
     case ARGP_KEY_ARG:
         if (l->file_count == FILES_MAX) {
             argp_error(state, "more than %d files", FILES_MAX);

@@ -32,7 +32,7 @@ static error_t parse_verify(int key, char *arg, struct argp_state *state)
         r->is_deep = true;
         return 0;
     case 'p':
-        r->parallelism = sli_parse_parallelism(arg, state);
+        r->parallelism = sli_parse_parallelism(arg, 0, SLI_PARALLELISM_MAX, state);
         return 0;
     case 'j':
         r->is_json = true;
