@@ -7,7 +7,7 @@
 
 #include "base/err.h"
 
-void *sl_alloc(size_t size) SL_MUST_USE;                    /* uninitialised; size 0 is one byte */
+void *sl_alloc(size_t size) SL_MUST_USE; /* uninitialised; size 0 is one byte */
 /* The same for buffers of megabytes that are filled whole, again and again: aligned to 2 MiB and,
  * where the kernel gives them, in huge pages. Device and copies then meet one page for 512. */
 void *sl_alloc_large(size_t size) SL_MUST_USE;
