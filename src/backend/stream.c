@@ -133,7 +133,7 @@ static void part_free(struct part *p)
 static struct part *part_new(size_t size)
 {
     struct part *p = sl_alloc_zero(1, sizeof(*p));
-    if (p != NULL && (p->bytes = sl_alloc_large(size)) == NULL) {
+    if (p != NULL && (p->bytes = sl_alloc_large(size, size)) == NULL) {
         part_free(sl_move(&p));
     }
     return p;

@@ -25,14 +25,14 @@ void *sl_alloc(size_t size)
     return SL_FAULT_HIT(SL_FAULT_ALLOC) ? NULL : count(malloc(size == 0 ? 1 : size));
 }
 
-void *sl_alloc_large(size_t size)
+void *sl_alloc_large(size_t size, size_t filled)
 {
     void *ptr = NULL;
     if (SL_FAULT_HIT(SL_FAULT_ALLOC) || posix_memalign(&ptr, HUGE_PAGE, size) != 0) {
         return NULL;
     }
-    /* Only what is filled for certain; where the kernel has none, small pages serve as well. */
-    (void)madvise(ptr, size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    /* Where the kernel has none, small pages serve as well. */
+    (void)madvise(ptr, filled / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
     return count(ptr);
 }
 

@@ -8,9 +8,10 @@
 #include "base/err.h"
 
 void *sl_alloc(size_t size) SL_MUST_USE; /* uninitialised; size 0 is one byte */
-/* The same for buffers of megabytes that are filled whole, again and again: aligned to 2 MiB and,
- * where the kernel gives them, in huge pages. Device and copies then meet one page for 512. */
-void *sl_alloc_large(size_t size) SL_MUST_USE;
+/* The same for buffers of megabytes, aligned to 2 MiB. The first `filled` bytes, which are filled
+ * for certain, lie in huge pages where the kernel gives them: device and copies meet one for 512.
+ */
+void *sl_alloc_large(size_t size, size_t filled) SL_MUST_USE;
 void *sl_alloc_zero(size_t count, size_t size) SL_MUST_USE; /* checked product, zeroed */
 void *sl_realloc(void *ptr, size_t size) SL_MUST_USE;       /* keeps ptr on failure */
 void sl_free(void *ptr);                                    /* NULL is fine */

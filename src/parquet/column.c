@@ -129,8 +129,10 @@ static uint8_t *slab_room(struct sli_column *c, size_t len)
         c->slab_spare = s->next;
     } else {
         size_t size = SL_MAX(len, (size_t)SLAB_BYTES);
-        /* Of the first slab a small column needs the beginning only. */
-        s = c->slab_last == NULL ? sl_alloc(sizeof(*s) + size) : sl_alloc_large(sizeof(*s) + size);
+        /* Of the first slab a small column needs the beginning only, and the next page is given a
+         * new slab when its room does not fit into the end of this one. */
+        s = c->slab_last == NULL ? sl_alloc(sizeof(*s) + size)
+                                 : sl_alloc_large(sizeof(*s) + size, size - SL_MIN(len, size));
         if (s == NULL) {
             return NULL;
         }
