@@ -589,20 +589,6 @@ sl_rc sl_dir_free_bytes(const char *path, uint64_t *ret, struct sl_err *err)
     return SL_OK;
 }
 
-/* Is one of the names ".."? */
-static bool has_parent(struct sl_str names)
-{
-    for (size_t from = 0, at = 0; at <= names.len; at++) {
-        if (at == names.len || names.ptr[at] == '/') {
-            if (sl_str_is((struct sl_str){names.ptr + from, at - from}, "..")) {
-                return true;
-            }
-            from = at + 1;
-        }
-    }
-    return false;
-}
-
 sl_rc sl_path_resolve(const char *path, struct sl_buf *out, struct sl_err *err)
 {
     char real[PATH_MAX];
@@ -632,11 +618,6 @@ sl_rc sl_path_resolve(const char *path, struct sl_buf *out, struct sl_err *err)
         }
     }
     struct sl_str rest = {path + there.len, strlen(path) - there.len};
-    if (has_parent(rest)) {
-        return SL_FAIL(
-            err, SL_EINVAL,
-            "%s: \"..\" behind a folder that is not there yet; write the path without it", path);
-    }
     if (rest.len == 0) {
         sl_buf_add_text(out, real);
     } else {
