@@ -1,31 +1,25 @@
-/* Compression of pages. Zstd: two contexts per writer, reused for every page.
- *
- * Float bytes and float text gain nothing from matching, only from entropy coding: level -100 with
- * literals forced through Huffman is 2-3 times faster than level 1 at the same or a better size.
- * The switch is in the static part of zstd.h; the shared library knows it, which is probed once. */
-#define ZSTD_STATIC_LINKING_ONLY
+/* Compression of pages: one context of zstd per writer, reused for every page; the bytes of floats
+ * and their text by literals.c. */
+#define ZSTD_STATIC_LINKING_ONLY /* memory of its contexts */
 #include "parquet/parquet_int.h"
 
 #include <lz4.h>
 #include <snappy-c.h>
-#include <stdatomic.h>
 #include <zstd.h>
 #include <zstd_errors.h>
 
-#define PROBE_LEN     (128 * 1024) /* one Zstd block */
-#define PROBE_LEVELS  1024
-#define HUFFMAN_LEAST (32 * 1024)
+#define LITERALS_LEAST (32 * 1024) /* tables of codes cost more than they save in small pages */
 
 struct sli_codec {
     enum sl_pq_compression how;
-    ZSTD_CCtx *plain, *huffman; /* huffman is NULL when columns of that profile use plain */
+    bool is_huffman_off;
+    ZSTD_CCtx *zstd;
 };
 
 void sli_codec_free(struct sli_codec *c)
 {
     if (c != NULL) {
-        ZSTD_freeCCtx(c->plain);
-        ZSTD_freeCCtx(c->huffman);
+        ZSTD_freeCCtx(c->zstd);
         sl_free(c);
     }
 }
@@ -57,89 +51,6 @@ static sl_rc told(size_t zstd_rc, struct sl_err *err)
                : SL_FAIL(err, SL_EINTERNAL, "zstd: %s", ZSTD_getErrorName(zstd_rc));
 }
 
-static bool set_huffman(ZSTD_CCtx *ctx)
-{
-    return !ZSTD_isError(ZSTD_CCtx_setParameter(ctx, ZSTD_c_compressionLevel, -100)) &&
-           !ZSTD_isError(
-               ZSTD_CCtx_setParameter(ctx, ZSTD_c_literalCompressionMode, ZSTD_lcm_huffman)) &&
-           !ZSTD_isError(ZSTD_CCtx_setParameter(ctx, ZSTD_c_stableInBuffer, 1)) &&
-           !ZSTD_isError(ZSTD_CCtx_setParameter(ctx, ZSTD_c_stableOutBuffer, 1));
-}
-
-/* One frame whose blocks end where the levels and where each byte plane ends. A block with a bit of
- * the exponents in it would go through Huffman whole to gain nothing: its other bytes are noise. */
-static size_t compress_planes(ZSTD_CCtx *ctx, size_t levels_len, struct sl_bytes raw, uint8_t *out)
-{
-    ZSTD_inBuffer in = {.src = raw.ptr, .size = levels_len};
-    ZSTD_outBuffer to = {.dst = out, .size = ZSTD_compressBound(raw.len)};
-    size_t plane_len = (raw.len - levels_len) / SLI_PLANES;
-    size_t rc = ZSTD_CCtx_reset(ctx, ZSTD_reset_session_only);
-    if (!ZSTD_isError(rc)) {
-        rc = ZSTD_CCtx_setPledgedSrcSize(ctx, raw.len);
-    }
-    for (size_t part = 0; part <= SLI_PLANES && !ZSTD_isError(rc); part++) {
-        in.size = levels_len + part * plane_len;
-        rc = ZSTD_compressStream2(ctx, &to, &in, part == SLI_PLANES ? ZSTD_e_end : ZSTD_e_flush);
-    }
-    return ZSTD_isError(rc) ? rc : to.pos;
-}
-
-enum answer { NOT_ASKED, NO, YES };
-
-/* Skewed bytes without repetitions: Huffman must shrink them well below 7/8 and give them back; a
- * libzstd that does not let its input grow from flush to flush refuses here.
- * Refused memory is no answer: it must not decide the bytes of all later files. */
-static sl_rc probe(ZSTD_CCtx *ctx, enum answer *ret, struct sl_err *err)
-{
-    size_t bound = ZSTD_compressBound(PROBE_LEN);
-    SL_AUTO_MEM(uint8_t) raw = sl_alloc(PROBE_LEN);
-    SL_AUTO_MEM(uint8_t) again = sl_alloc(PROBE_LEN);
-    SL_AUTO_MEM(uint8_t) out = sl_alloc(bound);
-    if (raw == NULL || again == NULL || out == NULL) {
-        return SL_NOMEM(err);
-    }
-    uint32_t state = 1;
-    for (size_t i = 0; i < PROBE_LEN; i++) {
-        state = state * 1664525u + 1013904223u;
-        raw[i] = (uint8_t)(120 + (__builtin_popcount(state >> 8) & 15));
-    }
-    size_t len = compress_planes(ctx, PROBE_LEVELS, SL_BYTES(raw, PROBE_LEN), out);
-    size_t back = ZSTD_isError(len) ? len : ZSTD_decompress(again, PROBE_LEN, out, len);
-    if (ZSTD_getErrorCode(back) == ZSTD_error_memory_allocation) {
-        return SL_NOMEM(err);
-    }
-    bool is_good =
-        len < PROBE_LEN / 8 * 7 && back == PROBE_LEN && memcmp(raw, again, PROBE_LEN) == 0;
-    *ret = is_good ? YES : NO;
-    return SL_OK;
-}
-
-/* Keeps the Huffman-only context when this libzstd passes the probe, asked once per process; two
- * threads asking at once get the same answer. */
-static sl_rc open_huffman(struct sli_codec *c, struct sl_err *err)
-{
-    static _Atomic int known = NOT_ASKED;
-    enum answer answer = (enum answer)atomic_load_explicit(&known, memory_order_relaxed);
-    if (answer == NO) {
-        return SL_OK;
-    }
-    c->huffman = open_context();
-    if (c->huffman == NULL) {
-        return SL_NOMEM(err);
-    }
-    if (!set_huffman(c->huffman)) {
-        answer = NO; /* uncovered: a libzstd without the switch */
-    } else if (answer == NOT_ASKED) {
-        SL_TRY(probe(c->huffman, &answer, err));
-    }
-    atomic_store_explicit(&known, (int)answer, memory_order_relaxed);
-    if (answer == NO) {
-        ZSTD_freeCCtx(c->huffman); /* uncovered: a libzstd that fails the probe */
-        c->huffman = NULL;         /* uncovered: level 1 serves instead */
-    }
-    return SL_OK;
-}
-
 sl_rc sli_codec_new(const struct sl_pq_opts *opts, struct sli_codec **ret, struct sl_err *err)
 {
     SL_AUTO_PTR(sli_codec) c = sl_alloc_zero(1, sizeof(*c));
@@ -147,20 +58,18 @@ sl_rc sli_codec_new(const struct sl_pq_opts *opts, struct sli_codec **ret, struc
         return SL_NOMEM(err);
     }
     c->how = opts->compression;
+    c->is_huffman_off = opts->is_huffman_off;
     if (c->how != SL_PQ_BY_ZSTD) {
         *ret = sl_move(&c);
         return SL_OK;
     }
-    c->plain = open_context();
-    if (c->plain == NULL) {
+    c->zstd = open_context();
+    if (c->zstd == NULL) {
         return SL_NOMEM(err);
     }
-    size_t rc = ZSTD_CCtx_setParameter(c->plain, ZSTD_c_compressionLevel, opts->zstd_level);
+    size_t rc = ZSTD_CCtx_setParameter(c->zstd, ZSTD_c_compressionLevel, opts->zstd_level);
     if (ZSTD_isError(rc)) {
         return told(rc, err); /* uncovered: zstd takes a level out of range to its border */
-    }
-    if (!opts->is_huffman_off) {
-        SL_TRY(open_huffman(c, err));
     }
     *ret = sl_move(&c);
     return SL_OK;
@@ -206,6 +115,19 @@ static bool compress_otherwise(enum sl_pq_compression how, struct sl_bytes raw, 
     return true;
 }
 
+/* 0: matching pays. */
+static size_t compress_literals(enum sl_pq_codec_profile profile, size_t levels_len,
+                                struct sl_bytes raw, uint8_t *out)
+{
+    struct sl_bytes parts[SLI_PLANES];
+    uint32_t count = profile == SL_PQ_SPLIT ? SLI_PLANES : 1;
+    size_t len = (raw.len - levels_len) / count;
+    for (uint32_t i = 0; i < count; i++) {
+        parts[i] = SL_BYTES(raw.ptr + levels_len + i * len, len);
+    }
+    return sli_literals_frame(SL_BYTES(raw.ptr, levels_len), parts, count, out);
+}
+
 sl_rc sli_codec_compress(struct sli_codec *c, enum sl_pq_codec_profile profile, size_t levels_len,
                          struct sl_bytes raw, uint8_t *out, size_t *ret_len, struct sl_err *err)
 {
@@ -215,17 +137,13 @@ sl_rc sli_codec_compress(struct sli_codec *c, enum sl_pq_codec_profile profile, 
                    : SL_FAIL(err, SL_ETOOBIG,
                              "a page of %zu bytes is too large for the compression", raw.len);
     }
-    /* Tables of Huffman codes cost more than they save in small pages. */
-    bool is_huffman = profile != SL_PQ_ZSTD && c->huffman != NULL && raw.len >= HUFFMAN_LEAST;
-    ZSTD_CCtx *ctx = is_huffman ? c->huffman : c->plain;
-    size_t len = is_huffman && profile == SL_PQ_SPLIT
-                     ? compress_planes(ctx, levels_len, raw, out)
-                     : ZSTD_compress2(ctx, out, ZSTD_compressBound(raw.len), raw.ptr, raw.len);
-    if (ZSTD_isError(len)) {
-        return told(len, err);
+    bool is_literals = profile != SL_PQ_ZSTD && !c->is_huffman_off && raw.len >= LITERALS_LEAST;
+    *ret_len = is_literals ? compress_literals(profile, levels_len, raw, out) : 0;
+    if (*ret_len > 0) {
+        return SL_OK;
     }
-    *ret_len = len;
-    return SL_OK;
+    *ret_len = ZSTD_compress2(c->zstd, out, ZSTD_compressBound(raw.len), raw.ptr, raw.len);
+    return ZSTD_isError(*ret_len) ? told(*ret_len, err) : SL_OK;
 }
 
 const char *sl_pq_zstd_version(void)

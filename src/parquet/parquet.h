@@ -44,8 +44,8 @@ enum sl_pq_stats {
 };
 enum sl_pq_codec_profile {
     SL_PQ_ZSTD,         /* the level of the options */
-    SL_PQ_ZSTD_HUFFMAN, /* entropy coding only: float bytes and float text, where matching never
-                           pays */
+    SL_PQ_ZSTD_HUFFMAN, /* entropy coding only: float bytes and float text, where matching does
+                           not pay */
     SL_PQ_SPLIT,        /* BYTE_STREAM_SPLIT of FLOAT, then as SL_PQ_ZSTD_HUFFMAN */
 };
 

@@ -110,6 +110,29 @@ void sli_levels_write(const struct sli_run *runs, uint32_t run_count, bool is_re
 
 #define SLI_PLANES 4 /* bytes of a float, each a plane of its own in SL_PQ_SPLIT */
 
+/* ---- huffman.c ---- */
+#define SLI_BYTES        256 /* values of a byte */
+#define SLI_CODE_LEN_MAX 11  /* bits, by the format */
+/* A code: its bits at the top of the word, how many they are at the bottom; 0: none. */
+static inline uint32_t sli_code_len(uint64_t code)
+{
+    return code % 64;
+}
+struct sli_huffman {
+    uint64_t codes[SLI_BYTES];
+    uint8_t tree[256]; /* as it stands in front of the literals; at most 129 bytes of it */
+    uint32_t tree_len;
+};
+/* The code for bytes that occur as often as counts[256] says, at least two of them. false: the
+ * format has no description of it, or none that is short enough. */
+bool sli_huffman_build(const uint32_t *counts, struct sli_huffman *h);
+
+/* ---- literals.c ---- */
+/* A frame with its content size: the levels, then the parts; what is in a part is alike. out has
+ * ZSTD_compressBound bytes, of 32 KiB and more. 0: a part is made of runs, where matching pays. */
+size_t sli_literals_frame(struct sl_bytes levels, const struct sl_bytes *parts, uint32_t count,
+                          uint8_t *out);
+
 /* ---- codec.c ---- */
 struct sli_codec;
 /* For ZSTD_customMem, of compression and decompression: its memory is ours. */
@@ -125,7 +148,7 @@ size_t sli_codec_bound(enum sl_pq_compression how,
                        size_t raw_len); /* room sli_codec_compress needs */
 size_t sli_codec_room(const struct sli_codec *c, size_t raw_len); /* the same, of this codec */
 /* One frame with its content size; SL_EINTERNAL when zstd fails. out has sli_codec_bound bytes. raw
- * begins with levels_len bytes of levels, which matters to SL_PQ_SPLIT alone. */
+ * begins with levels_len bytes of levels. */
 sl_rc sli_codec_compress(struct sli_codec *c, enum sl_pq_codec_profile profile, size_t levels_len,
                          struct sl_bytes raw, uint8_t *out, size_t *ret_len, struct sl_err *err);
 
