@@ -182,6 +182,38 @@ static void one_byte_of_its_own_comes_back(void **state)
     free(page);
 }
 
+/* Blocks that the code of the sample does not shrink, or which are too small, are stored. */
+static void blocks_unlike_their_page_come_back(void **state)
+{
+    (void)state;
+    enum { BLOCK = 128 * 1024 };
+    uint8_t *page = page_new();
+    for (size_t i = 0; i < PAGE; i++) {
+        bool is_noise = i / BLOCK == 2;
+        page[i] = (uint8_t)(is_noise || below(8) == 0 ? below(256) : below(32));
+    }
+    size_t len = framed_page(page, PAGE - BLOCK + 500);
+    assert_true(len > BLOCK + 500 && len < PAGE / 4 * 3);
+    memset(page + (size_t)BLOCK * 3, 7, BLOCK);
+    assert_true(framed_page(page, PAGE) > 0);
+    free(page);
+}
+
+/* RFC 8878 has no description of codes that are all of one length, of more than 128 bytes. */
+static void equal_codes_have_no_description(void **state)
+{
+    (void)state;
+    uint32_t counts[SLI_BYTES];
+    struct sli_huffman h;
+    for (uint32_t s = 0; s < SLI_BYTES; s++) {
+        counts[s] = 3;
+    }
+    assert_false(sli_huffman_build(counts, &h));
+    memset(counts + 128, 0, sizeof(counts) / 2);
+    assert_true(sli_huffman_build(counts, &h));
+    assert_int_equal(h.tree[0], 127 + 127); /* the last is not told */
+}
+
 /* Counts as Fibonacci's make the deepest tree: 2^11 and more between two bytes. */
 static void codes_are_no_longer_than_the_format_allows(void **state)
 {
@@ -244,6 +276,8 @@ int main(void)
         cmocka_unit_test(noise_is_stored_and_one_byte_is_told_once),
         cmocka_unit_test(runs_are_left_to_matching),
         cmocka_unit_test(one_byte_of_its_own_comes_back),
+        cmocka_unit_test(blocks_unlike_their_page_come_back),
+        cmocka_unit_test(equal_codes_have_no_description),
         cmocka_unit_test(codes_are_no_longer_than_the_format_allows),
         cmocka_unit_test(pages_of_all_kinds_come_back),
     };
