@@ -362,7 +362,9 @@ def test_a_store_that_cannot_be_read_ends_it_at_once(bin_dir):
         check(time.monotonic() - begun < 15, "seconds until it ended", time.monotonic() - begun)
         hangs.clear()
         proxy.rules[:] = [hang]
-        with subprocess.Popen([node.bin_dir / "sluice", "verify", place], env=node.env, stdout=subprocess.PIPE) as left:
+        # A shell that runs the tests in the background has its children ignore SIGINT.
+        command = ["env", "--default-signal=INT", node.bin_dir / "sluice", "verify", place]
+        with subprocess.Popen(command, env=node.env, stdout=subprocess.PIPE) as left:
             check(hangs.wait(60))
             left.send_signal(signal.SIGINT)
             equal((left.wait(15), left.stdout.read()), (-signal.SIGINT, b""))
