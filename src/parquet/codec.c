@@ -14,6 +14,7 @@ struct sli_codec {
     enum sl_pq_compression how;
     bool is_huffman_off;
     ZSTD_CCtx *zstd;
+    struct sli_pairs pairs;
 };
 
 void sli_codec_free(struct sli_codec *c)
@@ -116,8 +117,8 @@ static bool compress_otherwise(enum sl_pq_compression how, struct sl_bytes raw, 
 }
 
 /* 0: matching pays. */
-static size_t compress_literals(enum sl_pq_codec_profile profile, size_t levels_len,
-                                struct sl_bytes raw, uint8_t *out)
+static size_t compress_literals(struct sli_codec *c, enum sl_pq_codec_profile profile,
+                                size_t levels_len, struct sl_bytes raw, uint8_t *out)
 {
     struct sl_bytes parts[SLI_PLANES];
     uint32_t count = profile == SL_PQ_SPLIT ? SLI_PLANES : 1;
@@ -125,7 +126,7 @@ static size_t compress_literals(enum sl_pq_codec_profile profile, size_t levels_
     for (uint32_t i = 0; i < count; i++) {
         parts[i] = SL_BYTES(raw.ptr + levels_len + i * len, len);
     }
-    return sli_literals_frame(SL_BYTES(raw.ptr, levels_len), parts, count, out);
+    return sli_literals_frame(SL_BYTES(raw.ptr, levels_len), parts, count, &c->pairs, out);
 }
 
 sl_rc sli_codec_compress(struct sli_codec *c, enum sl_pq_codec_profile profile, size_t levels_len,
@@ -138,7 +139,7 @@ sl_rc sli_codec_compress(struct sli_codec *c, enum sl_pq_codec_profile profile, 
                              "a page of %zu bytes is too large for the compression", raw.len);
     }
     bool is_literals = profile != SL_PQ_ZSTD && !c->is_huffman_off && raw.len >= LITERALS_LEAST;
-    *ret_len = is_literals ? compress_literals(profile, levels_len, raw, out) : 0;
+    *ret_len = is_literals ? compress_literals(c, profile, levels_len, raw, out) : 0;
     if (*ret_len > 0) {
         return SL_OK;
     }

@@ -114,6 +114,7 @@ void sli_levels_write(const struct sli_run *runs, uint32_t run_count, bool is_re
 #define SLI_BYTES        256 /* values of a byte */
 #define SLI_CODE_LEN_MAX 11  /* bits, by the format */
 /* A code: its bits at the top of the word, how many they are at the bottom; 0: none. */
+#define SLI_CODE_BITS (~(uint64_t)63)
 static inline uint32_t sli_code_len(uint64_t code)
 {
     return code % 64;
@@ -128,20 +129,26 @@ struct sli_huffman {
 bool sli_huffman_build(const uint32_t *counts, struct sli_huffman *h);
 
 /* ---- literals.c ---- */
+#define SLI_PAIRS (SLI_BYTES * SLI_BYTES)
+struct sli_pairs { /* of bytes, at first + 256 * second: room to work in */
+    uint32_t counts[SLI_PAIRS];
+    uint64_t codes[SLI_PAIRS];
+};
 /* A frame with its content size: the levels, then the parts; what is in a part is alike. out has
  * ZSTD_compressBound bytes, of 32 KiB and more. 0: a part is made of runs, where matching pays. */
 size_t sli_literals_frame(struct sl_bytes levels, const struct sl_bytes *parts, uint32_t count,
-                          uint8_t *out);
+                          struct sli_pairs *pairs, uint8_t *out);
 
 /* ---- codec.c ---- */
 struct sli_codec;
 /* For ZSTD_customMem, of compression and decompression: its memory is ours. */
 void *sli_zstd_alloc(void *opaque, size_t size);
 void sli_zstd_free(void *opaque, void *ptr);
-/* A context at level 3 and below with 1 MiB pages; ZSTD_sizeof_CCtx says 1.3 MiB. */
-#define SLI_CODEC_BYTES (2u << 20)
+/* struct sli_pairs, and a context at level 3 and below with 1 MiB pages, of which ZSTD_sizeof_CCtx
+ * says 1.3 MiB. */
+#define SLI_CODEC_BYTES ((5u << 20) / 2)
 /* The same at level 22. */
-#define SLI_CODEC_BYTES_HIGH (24u << 20)
+#define SLI_CODEC_BYTES_HIGH (25u << 20)
 sl_rc sli_codec_new(const struct sl_pq_opts *opts, struct sli_codec **ret, struct sl_err *err);
 void sli_codec_free(struct sli_codec *c);
 size_t sli_codec_bound(enum sl_pq_compression how,

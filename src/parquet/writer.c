@@ -73,7 +73,7 @@ uint32_t sl_pq_column_count(const struct sl_pq_opts *opts)
 uint64_t sl_pq_memory_bound(const struct sl_pq_opts *opts)
 {
     uint64_t codec = opts->zstd_level > 3 ? SLI_CODEC_BYTES_HIGH : SLI_CODEC_BYTES;
-    uint64_t bytes = opts->group_bytes + 2 * codec;
+    uint64_t bytes = opts->group_bytes + codec;
     bytes += opts->has_bloom ? opts->group_rows * 2 * sizeof(uint64_t) : 0; /* hashes, filter */
     for (uint32_t i = 0; i < opts->node_count; i++) {
         const struct sl_pq_node *node = &opts->nodes[i];

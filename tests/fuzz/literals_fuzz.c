@@ -49,7 +49,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size_t from = len * i / count;
         parts[i] = SL_BYTES(page + from, len * (i + 1) / count - from);
     }
-    size_t got = len < 32 * 1024 ? 0 : sli_literals_frame(parts[0], parts + 1, count - 1, frame);
+    static struct sli_pairs pairs;
+    size_t got =
+        len < 32 * 1024 ? 0 : sli_literals_frame(parts[0], parts + 1, count - 1, &pairs, frame);
     if (got > 0) {
         sl_assert(got <= ZSTD_compressBound(len));
         sl_assert(ZSTD_getFrameContentSize(frame, got) == len);
