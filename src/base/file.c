@@ -613,8 +613,15 @@ sl_rc sl_path_resolve(const char *path, struct sl_buf *out, struct sl_err *err)
         while (there.len > 0 && there.ptr[there.len - 1] == '/') {
             there.len--;
         }
+        size_t end = there.len;
         while (there.len > 0 && there.ptr[there.len - 1] != '/') {
             there.len--;
+        }
+        if (sl_str_is((struct sl_str){path + there.len, end - there.len}, "..")) {
+            return SL_FAIL(err, SL_EINVAL,
+                           "%s: where .. leads is unknown, since the folder before it is not "
+                           "there; name the folder without it",
+                           path);
         }
     }
     struct sl_str rest = {path + there.len, strlen(path) - there.len};

@@ -147,6 +147,7 @@ static int post(struct sl_api *api, size_t length, char *ret, size_t ret_size)
 struct server {
     struct node *node;
     struct sl_api *api;
+    struct sl_metrics *metrics;
     struct client a, b;
 };
 
@@ -170,6 +171,8 @@ static int server_open(void **state)
 static int server_close(void **state)
 {
     struct server *s = *state;
+    gate_open(s->node); /* a failed test may have left it closed, and a stop waits for requests */
+    sl_metrics_stop(s->metrics);
     sl_api_stop(s->api);
     if (s->a.fd >= 0) {
         (void)close(s->a.fd);
@@ -691,7 +694,7 @@ static void add_line(void *arg, struct sl_buf *out)
 static void metrics_are_served_beside_the_api(void **state)
 {
     struct server *s = *state;
-    struct sl_metrics *metrics = NULL, *second = NULL;
+    struct sl_metrics *second = NULL;
     static char body[64 * 1024];
     int number = 7;
     struct sl_metrics_opts opts = {.host = "127.0.0.1", .collect = add_line, .arg = &number};
@@ -700,9 +703,9 @@ static void metrics_are_served_beside_the_api(void **state)
     client_open(&s->a, s->api);
     client_say(&s->a, PARKED);
     gate_await(s->node, 1);
-    assert_int_equal(sl_metrics_start(&opts, &metrics, &s->node->err), SL_OK);
+    assert_int_equal(sl_metrics_start(&opts, &s->metrics, &s->node->err), SL_OK);
     s->b.len = 0;
-    s->b.fd = connect_to(sl_metrics_port(metrics));
+    s->b.fd = connect_to(sl_metrics_port(s->metrics));
     client_say(&s->b, GET("/metrics"));
     assert_int_equal(client_reply(&s->b, body, sizeof body), 200);
     assert_non_null(strstr(body, "\nx 7\n"));
@@ -710,10 +713,11 @@ static void metrics_are_served_beside_the_api(void **state)
     assert_non_null(strstr(body, "\nsluice_connections 1\n"));
     client_say(&s->b, GET("/metrics/"));
     assert_int_equal(client_reply(&s->b, body, sizeof body), 404);
-    opts.port = sl_metrics_port(metrics);
+    opts.port = sl_metrics_port(s->metrics);
     assert_int_equal(sl_metrics_start(&opts, &second, &s->node->err), SL_ECONFLICT);
     assert_non_null(strstr(s->node->err.text, "PROMETHEUS_MONITORING_PORT"));
-    sl_metrics_stop(metrics);
+    sl_metrics_stop(s->metrics);
+    s->metrics = NULL;
     client_await_end(&s->b);
     gate_open(s->node);
     assert_int_equal(client_reply(&s->a, NULL, 0), 200);
