@@ -276,7 +276,8 @@ def test_export_without_a_server(bin_dir):
     equal(code, 1, "a running node's folder is refused")
     check("in use" in err, err)
     node.stop()
-    for dest in (node.data / "out", node.data, node.data / "db", node.data / "exports/../out"):
+    around = node.data.parent / "new" / ".." / node.data.name / "out"
+    for dest in (node.data / "out", node.data, node.data / "db", node.data / "exports/../out", around):
         code, _, err = node.sluice("export", str(node.data), str(dest))
         equal((code, "lie one within the other" in err), (1, True), err)
     check(not (node.data / "out").exists(), "written into the source")

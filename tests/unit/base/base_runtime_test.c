@@ -394,6 +394,12 @@ static void paths_are_resolved_as_far_as_they_are_there(void **state SL_UNUSED)
                                            {"r/real/../real", "r/real"},
                                            {"r/real/../none", "r/none"},
                                            {"r/real/..none", "r/real/..none"},
+                                           {"r/none/..", "r"},
+                                           {"r/none/../real", "r/real"},
+                                           {"r/none/..//link/x", "r/real/x"},
+                                           {"r/none/./../x", "r/x"},
+                                           {"r/a/b/../c/../../x", "r/x"},
+                                           {"r/a/../../r/link", "r/real"},
                                            {"r/none/new", "r/none/new"}};
     assert_int_equal(sl_dir_create(in_folder("r/real"), &err), SL_OK);
     assert_int_equal(symlink("real", in_folder("r/link")), 0);
@@ -408,9 +414,6 @@ static void paths_are_resolved_as_far_as_they_are_there(void **state SL_UNUSED)
     }
     assert_int_equal(symlink("self", in_folder("r/self")), 0);
     SL_AUTO(sl_buf) none = SL_BUF_EMPTY;
-    /* Made step by step these lead to folders that a comparison of names does not show. */
-    assert_int_equal(sl_path_resolve(in_folder("r/none/../real"), &none, &err), SL_EINVAL);
-    assert_int_equal(sl_path_resolve(in_folder("r/none/..//"), &none, &err), SL_EINVAL);
     assert_int_not_equal(sl_path_resolve(in_folder("r/self"), &none, &err), SL_OK);
     assert_int_equal(none.len, 0);
     assert_int_equal(sl_dir_remove_tree(in_folder("r"), &err), SL_OK);
