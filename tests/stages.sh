@@ -12,11 +12,6 @@
 
 stage_name=(style unit sanitize threads release interop fuzz coverage)
 
-# Those whose code runs only with a store behind it.
-STORE_SCRIPTS="tests/interop/azure_azurite.py tests/interop/azure_exports.py tests/interop/azure_scripted.py
-  tests/interop/gcs_stores.py tests/interop/s3_scripted.py tests/interop/s3_stores.py
-  tests/interop/store_network.py"
-
 stage_style() {
     tools/check_layers
     tools/check_style
@@ -44,38 +39,35 @@ run_script() {
     fi
 }
 
-# run_scripts PROGRAMS SCRIPT...: two at a time.
+# run_scripts PROGRAMS SCRIPT...: three at a time, since each waits for servers now and then.
 run_scripts() {
     local programs=$1; shift
     mkdir -p "$OUT/log"
     export OUT VENV
     export -f run_script say
-    printf '%s\0' "$@" | xargs -0 -P 2 -I{} bash -c 'run_script "$1" "$2"' _ {} "$programs"
+    printf '%s\0' "$@" | xargs -0 -P 3 -I{} bash -c 'run_script "$1" "$2"' _ {} "$programs"
 }
 
+# Counts lines for stage 7, too.
 stage_unit() {
-    configure debug -Dfaults=true
+    configure debug -Dfaults=true -Db_coverage=true
+    find "$OUT/debug" -name '*.gcda' -delete
     run_suites debug unit contract
+    is_counted=yes
 }
 
-stage_sanitize() {
+stage_sanitize() (
+    export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
     CC=clang CXX=clang++ configure asan -Dfaults=true -Db_sanitize=address,undefined -Db_lundef=false
-    ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-        run_suites asan unit contract
+    run_suites asan unit contract
     say "the programs themselves under the sanitizers"
-    ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-        "$VENV/bin/python" tests/system/export_test.py "$OUT/asan/src/cmd"
     # Drivers of object stores against strict servers that play faults; in the long run, what lies between, too.
-    local t
-    for t in azure_scripted s3_scripted gcs_stores ${ALL:+store_network}; do
-        ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-            "$VENV/bin/python" tests/interop/$t.py "$OUT/asan/src/cmd"
-    done
+    run_scripts "$OUT/asan/src/cmd" tests/system/export_test.py tests/interop/azure_scripted.py \
+        tests/interop/s3_scripted.py tests/interop/gcs_stores.py ${ALL:+tests/interop/store_network.py}
     # Those of gRPC that do not measure memory.
-    ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-        "$VENV/bin/python" tests/system/grpc_test.py "$OUT/asan/src/cmd" test_a_stop_tells_open_streams \
+    "$VENV/bin/python" tests/system/grpc_test.py "$OUT/asan/src/cmd" test_a_stop_tells_open_streams \
         test_broken_bytes_at_the_port test_broken_messages test_a_deadline_leaves_nothing_half_done
-}
+)
 
 # RocksDB is not built for TSan, so its own tests stay out; everything that starts threads is in.
 stage_threads() {
@@ -97,37 +89,45 @@ stage_release() {
 
 stage_interop() {
     build
-    configure debug -Dfaults=true
+    configure debug -Dfaults=true -Db_coverage=true
     ninja -C "$OUT/debug" --quiet tests/interop/pq_cases tests/contract/backend_tool tests/contract/backend_contract_test
     run_scripts "$OUT/bin" tests/interop/*.py
     [ -z "${ALL:-}" ] || { setup_spark; setup_ceph; setup_systemd; run_scripts "$OUT/bin" tests/slow/*.py; }
 }
 
+# fuzz_target PROGRAM: for FUZZ_SECONDS, from the inputs that FUZZ_SEED gives.
+fuzz_target() {
+    local name=${1##*/} corpus
+    corpus=$(mktemp -d)
+    say "$name for $FUZZ_SECONDS s"
+    if ! "$1" -max_total_time="$FUZZ_SECONDS" -rss_limit_mb=2048 -verbosity=0 -seed="$FUZZ_SEED" \
+        "$corpus" "tests/fuzz/corpus/${name%_fuzz}"; then
+        say "$name found a fault"
+        return 255 # ends xargs
+    fi
+    rm -rf "$corpus"
+}
+
+# Two at a time.
 stage_fuzz() {
     CC=clang CXX=clang++ configure fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false
     ninja -C "$OUT/fuzz" --quiet
-    local t seconds=${FUZZ_SECONDS:-6} seed=1
-    [ -z "${ALL:-}" ] || seed=$RANDOM
-    for t in "$OUT"/fuzz/tests/fuzz/*_fuzz; do
-        local name=${t##*/} corpus
-        corpus=$(mktemp -d)
-        say "$name for $seconds s"
-        # The same inputs each time; the long run (--all) takes others.
-        "$t" -max_total_time="$seconds" -rss_limit_mb=2048 -verbosity=0 -seed="$seed" \
-            "$corpus" "tests/fuzz/corpus/${name%_fuzz}" || die "$name found a fault"
-        rm -rf "$corpus"
-    done
+    # The same inputs each time; the long run (--all) takes others.
+    export FUZZ_SEED=1 FUZZ_SECONDS=${FUZZ_SECONDS:-6}
+    [ -z "${ALL:-}" ] || FUZZ_SEED=$RANDOM
+    export -f fuzz_target say
+    printf '%s\0' "$OUT"/fuzz/tests/fuzz/*_fuzz | xargs -0 -P 2 -I{} bash -c 'fuzz_target "$1"' _ {}
 }
 
-# Counts what unit, contract and system tests run; the programs write their counts when they end.
+# What unit and contract tests ran, and what programs run that only scripts reach: they write their counts when they
+# end. The other scripts run the same code at length.
 stage_coverage() {
-    configure coverage -Dfaults=true -Db_coverage=true
-    run_suites coverage unit contract
-    # The suite over all real directories runs the code that inspect and sidecar run, at length.
-    run_scripts "$OUT/coverage/src/cmd" $(ls tests/system/*.py | grep -v weaviate_test) tests/interop/golden_replay.py \
-        tests/interop/lake_readers.py tests/interop/option_readers.py \
-        $STORE_SCRIPTS
-    gcovr --root . --filter src/ --print-summary --fail-under-line 90 "$OUT/coverage" >"$OUT/coverage.txt"
+    [ -n "${is_counted:-}" ] || stage_unit
+    local t scripts=()
+    for t in auth cli damage export grpc import metrics offload oidc verify; do scripts+=("tests/system/${t}_test.py"); done
+    for t in azure_scripted gcs_stores golden_replay lake_readers s3_scripted; do scripts+=("tests/interop/$t.py"); done
+    run_scripts "$OUT/debug/src/cmd" "${scripts[@]}"
+    gcovr --root . --filter src/ --print-summary --fail-under-line 90 "$OUT/debug" >"$OUT/coverage.txt"
     tail -n 4 "$OUT/coverage.txt"
 }
 
