@@ -14,13 +14,14 @@ struct sli_codec {
     enum sl_pq_compression how;
     bool is_huffman_off;
     ZSTD_CCtx *zstd;
-    struct sli_pairs pairs;
+    struct sli_pairs *pairs; /* once a page needs them: they are large beside a small file */
 };
 
 void sli_codec_free(struct sli_codec *c)
 {
     if (c != NULL) {
         ZSTD_freeCCtx(c->zstd);
+        sl_free(c->pairs);
         sl_free(c);
     }
 }
@@ -126,7 +127,7 @@ static size_t compress_literals(struct sli_codec *c, enum sl_pq_codec_profile pr
     for (uint32_t i = 0; i < count; i++) {
         parts[i] = SL_BYTES(raw.ptr + levels_len + i * len, len);
     }
-    return sli_literals_frame(SL_BYTES(raw.ptr, levels_len), parts, count, &c->pairs, out);
+    return sli_literals_frame(SL_BYTES(raw.ptr, levels_len), parts, count, c->pairs, out);
 }
 
 sl_rc sli_codec_compress(struct sli_codec *c, enum sl_pq_codec_profile profile, size_t levels_len,
@@ -139,6 +140,12 @@ sl_rc sli_codec_compress(struct sli_codec *c, enum sl_pq_codec_profile profile, 
                              "a page of %zu bytes is too large for the compression", raw.len);
     }
     bool is_literals = profile != SL_PQ_ZSTD && !c->is_huffman_off && raw.len >= LITERALS_LEAST;
+    if (is_literals && c->pairs == NULL) {
+        c->pairs = sl_alloc(sizeof(*c->pairs));
+        if (c->pairs == NULL) {
+            return SL_NOMEM(err);
+        }
+    }
     *ret_len = is_literals ? compress_literals(c, profile, levels_len, raw, out) : 0;
     if (*ret_len > 0) {
         return SL_OK;

