@@ -144,11 +144,11 @@ struct sli_codec;
 /* For ZSTD_customMem, of compression and decompression: its memory is ours. */
 void *sli_zstd_alloc(void *opaque, size_t size);
 void sli_zstd_free(void *opaque, void *ptr);
-/* struct sli_pairs, and a context at level 3 and below with 1 MiB pages, of which ZSTD_sizeof_CCtx
- * says 1.3 MiB. */
-#define SLI_CODEC_BYTES ((5u << 20) / 2)
+/* struct sli_pairs, a context at level 3 and below with 1 MiB pages, of which ZSTD_sizeof_CCtx says
+ * 1.3 MiB, and what alignment adds to blocks of megabytes. */
+#define SLI_CODEC_BYTES (4u << 20)
 /* The same at level 22. */
-#define SLI_CODEC_BYTES_HIGH (25u << 20)
+#define SLI_CODEC_BYTES_HIGH (26u << 20)
 sl_rc sli_codec_new(const struct sl_pq_opts *opts, struct sli_codec **ret, struct sl_err *err);
 void sli_codec_free(struct sli_codec *c);
 size_t sli_codec_bound(enum sl_pq_compression how,
