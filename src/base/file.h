@@ -93,10 +93,4 @@ sl_rc sl_dir_check(const char *path, enum sl_dir_use use, struct sl_err *err);
 /* Bytes free for us on the file system that holds path. */
 sl_rc sl_dir_free_bytes(const char *path, uint64_t *ret, struct sl_err *err);
 
-/* Appends the absolute path without links; of what is not there yet, its name below the folders
- * that are. */
-sl_rc sl_path_resolve(const char *path, struct sl_buf *out, struct sl_err *err);
-/* Appends "dir/name" (one slash) to out. */
-void sl_path_join(struct sl_buf *out, struct sl_str dir, struct sl_str name);
-
 #endif

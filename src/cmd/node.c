@@ -6,6 +6,7 @@
 #include "backend/backend.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/path.h"
 
 /* Code, stacks, libmicrohttpd, jansson trees of the requests at work and allocator slack; measured
  * as the RSS of an idle node after a load, rounded up. */

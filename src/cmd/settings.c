@@ -7,6 +7,7 @@
 #include "api/api.h"
 #include "backend/backend.h"
 #include "base/file.h"
+#include "base/path.h"
 #include "cmd/access.h"
 #include "cmd/node.h"
 

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/path.h"
 #include "base/str.h"
 #include "base/sync.h"
 #include "base/workers.h"

@@ -6,6 +6,7 @@
 
 #include "backend/backend.h"
 #include "base/file.h"
+#include "base/path.h"
 #include "cmd/inspect_int.h"
 
 #define OBJECT_MAX (256ull << 20) /* a stored object larger than two request bodies */

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/path.h"
 #include "cmd/inspect_int.h"
 #include "parquet/parquet.h"
 

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/path.h"
 #include "cmd/inspect_int.h"
 #include "cmd/node.h"
 

@@ -6,6 +6,7 @@
  * the start, or bad changes nothing and is looked at again next time. */
 #include "base/crypto.h"
 #include "base/file.h"
+#include "base/path.h"
 #include "base/str.h"
 #include "base/sync.h"
 #include "config/config_int.h"

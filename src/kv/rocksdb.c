@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/path.h"
 #include "base/stats.h"
 #include "base/sync.h"
 #include "kv/kv_int.h"

@@ -3,6 +3,7 @@
  * A backup is a folder with backup_config.json and one folder a node. Only what ended with SUCCESS
  * is read: in all other cases chunks may be missing without any other sign. */
 #include "source/backup.h"
+#include "base/path.h"
 
 #include <stdlib.h>
 

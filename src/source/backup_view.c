@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/num.h"
+#include "base/path.h"
 #include "base/workers.h"
 #include "source/backup_shard.h"
 #include "source/unpack.h"

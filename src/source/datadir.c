@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/path.h"
 #include "source/source_int.h"
 
 #define LOOKS_MAX       100 /* at a shard that keeps moving; a server moves every few seconds */

@@ -1,5 +1,6 @@
 /* What lies at a path, by its content; see weaviate.h. */
 #include "source/source_int.h"
+#include "base/path.h"
 
 static sl_rc has(const char *path, const char *name, bool *ret, struct sl_err *err)
 {

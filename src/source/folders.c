@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "source/schema_int.h"
+#include "base/path.h"
 
 #define RANDOM_NAME_LEN 12 /* of shards that are no tenants */
 #define NODES_MAX       64 /* told apart when the directory's own node is looked for */

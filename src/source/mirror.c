@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/crypto.h"
+#include "base/path.h"
 #include "base/str.h"
 #include "base/sync.h"
 

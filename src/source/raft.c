@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/path.h"
 #include "lsm/bolt.h"
 #include "lsm/msgpack.h"
 #include "source/schema_int.h"

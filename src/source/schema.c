@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "source/schema_int.h"
+#include "base/path.h"
 
 #define ATTEMPTS_MAX 100 /* each takes milliseconds: a server would have to write all the time */
 #define WARNING_MAX  SL_ERR_TEXT_SIZE

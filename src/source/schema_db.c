@@ -3,6 +3,7 @@
  * Later servers leave the file behind, empty or as it was when they took its content into their
  * Raft store, so it counts only where that store is missing. */
 #include "source/schema_int.h"
+#include "base/path.h"
 
 enum { KEY_CLASS = 2, KEY_SHARD = 4, KEY_META = 5, KEY_SHARDING = 15 };
 

@@ -6,6 +6,7 @@
 #include "backend/filesystem/fs_int.h"
 
 #include "base/crypto.h"
+#include "base/path.h"
 #include "base/str.h"
 
 #define NAME_BYTES_MAX    255 /* NAME_MAX of every file system Linux has */

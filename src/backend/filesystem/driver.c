@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "backend/filesystem/fs_int.h"
+#include "base/path.h"
 
 static sl_rc fs_put(struct sl_backend *be, struct sl_str key, struct sl_bytes b,
                     enum sl_put_mode mode, struct sl_err *err)

@@ -9,6 +9,7 @@
 
 #include "base/crypto.h"
 #include "base/file.h"
+#include "base/path.h"
 
 #define FILE_MAX (1024u * 1024)
 

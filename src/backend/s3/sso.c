@@ -8,6 +8,7 @@
 
 #include "base/crypto.h"
 #include "base/file.h"
+#include "base/path.h"
 
 #define SOURCE     "SSO"
 #define CACHE_MAX  (256u * 1024) /* a token and the registration of the tool that asked for it */

@@ -18,6 +18,7 @@
 #include "base/budget.h"
 #include "base/fault.h"
 #include "base/file.h"
+#include "base/path.h"
 #include "base/queue.h"
 #include "base/str.h"
 #include "base/ticker.h"

@@ -14,6 +14,7 @@
 
 #include "base/fault.h"
 #include "base/file.h"
+#include "base/path.h"
 #include "source/schema.h"
 
 #define DATA_PATH SL_TEST_DATA "/weaviate/schema/"
